@@ -1,0 +1,412 @@
+package job
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/gocty"
+)
+
+// Op is the kind of an Edit.
+type Op string
+
+// The operations: Set gives a place a value and makes what it needs (a missing
+// key, attribute or block) on the way; Remove takes a list element, a map key or an
+// attribute away; Replace changes a part of a string.
+const (
+	Set     Op = "set"
+	Remove  Op = "remove"
+	Replace Op = "replace"
+)
+
+// Edit is one change at one place. List indices are those of the job as it was
+// read, whatever other edits do to the same list.
+type Edit struct {
+	Path  Path
+	Op    Op
+	Old   string    // Replace: the part of the string that goes; its first occurrence
+	Value cty.Value // Set: the value; Replace: what takes Old's place; Remove: the value that goes, if known
+}
+
+// String is the edit in one line, without its values, which may be secret.
+func (e Edit) String() string { return string(e.Op) + " " + e.Path.String() }
+
+// Sort orders edits so that doing them one after the other keeps every index
+// meaningful: removals from lists last, highest index first.
+func Sort(edits []Edit) []Edit {
+	out := slices.Clone(edits)
+	slices.SortStableFunc(out, func(a, b Edit) int {
+		ra, rb := removesElement(a), removesElement(b)
+		switch {
+		case ra && rb:
+			return -compareIndices(a.Path, b.Path)
+		case ra:
+			return 1
+		case rb:
+			return -1
+		}
+		return 0
+	})
+	return out
+}
+
+func removesElement(e Edit) bool { return e.Op == Remove && e.Path.Last().Index >= 0 }
+
+func compareIndices(a, b Path) int {
+	for i := range min(len(a), len(b)) {
+		if c := cmp.Compare(a[i].Index, b[i].Index); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// Apply returns a copy of j with the edits made; j stays as it is. An edit
+// whose place is not there (or does not hold what the edit expects) is an error.
+func Apply(j *api.Job, edits []Edit) (*api.Job, error) {
+	out := Clone(j)
+	for _, e := range Sort(edits) {
+		if len(e.Path) == 0 {
+			return nil, fmt.Errorf("an edit needs a path")
+		}
+		if err := editStruct(reflect.ValueOf(out).Elem(), e.Path, e); err != nil {
+			return nil, fmt.Errorf("%s: %w", e, err)
+		}
+	}
+	return out, nil
+}
+
+// At is the value at a path, and whether there is such a place with a value.
+func At(j *api.Job, p Path) (cty.Value, bool) {
+	v := Value(j)
+	for _, s := range p {
+		var ok bool
+		if v, ok = step(v, s); !ok {
+			return cty.NilVal, false
+		}
+	}
+	return v, !v.IsNull()
+}
+
+func step(v cty.Value, s Step) (cty.Value, bool) {
+	ok := true
+	if s.Name != "" {
+		v, ok = attr(v, s.Name)
+	}
+	if ok && s.Key != "" {
+		v, ok = attr(v, s.Key)
+	}
+	if ok && s.Index >= 0 {
+		if v.IsNull() || !v.Type().IsTupleType() || s.Index >= v.LengthInt() {
+			return cty.NilVal, false
+		}
+		v = v.Index(cty.NumberIntVal(int64(s.Index)))
+	}
+	return v, ok
+}
+
+func attr(v cty.Value, name string) (cty.Value, bool) {
+	// Nested config blocks are lists of maps with one element.
+	if !v.IsNull() && v.Type().IsTupleType() && v.LengthInt() == 1 {
+		v = v.Index(cty.Zero)
+	}
+	if v.IsNull() || !v.Type().IsObjectType() || !v.Type().HasAttribute(name) {
+		return cty.NilVal, false
+	}
+	return v.GetAttr(name), true
+}
+
+func editStruct(v reflect.Value, p Path, e Edit) error {
+	s := p[0]
+	f, ok := FieldNamed(v.Type(), s.Name)
+	if !ok {
+		return fmt.Errorf("a job has no %q here", s.Name)
+	}
+	field := v.Field(f.Index)
+	if f.Kind == BlockField {
+		if block, isBlock, err := blockAt(field, s, e); err != nil || isBlock {
+			if err != nil || len(p) > 1 {
+				return cmpErr(err, func() error { return editStruct(block, p[1:], e) })
+			}
+			return removeBlock(field, s, e)
+		}
+	}
+	return editField(field, p, e)
+}
+
+func cmpErr(err error, next func() error) error {
+	if err != nil {
+		return err
+	}
+	return next()
+}
+
+// blockAt is the struct of the block that s names in field; isBlock is false
+// for blocks that hold free keys (env, meta, config).
+func blockAt(field reflect.Value, s Step, e Edit) (block reflect.Value, isBlock bool, err error) {
+	switch field.Kind() {
+	case reflect.Pointer:
+		if field.IsNil() {
+			if e.Op != Set {
+				return block, true, fmt.Errorf("there is no %s block", s.Name)
+			}
+			field.Set(reflect.New(field.Type().Elem()))
+		}
+		return field.Elem(), true, nil
+	case reflect.Slice:
+		for i := range field.Len() {
+			label, _ := Label(field.Index(i))
+			if (s.Key != "" && label == s.Key) || (s.Key == "" && max(s.Index, 0) == i) {
+				return reflect.Indirect(field.Index(i)), true, nil
+			}
+		}
+		return block, true, fmt.Errorf("there is no such %s block", s.Name)
+	case reflect.Map:
+		if field.Type().Elem().Kind() != reflect.Pointer {
+			return block, false, nil
+		}
+		if b := field.MapIndex(reflect.ValueOf(s.Key)); b.IsValid() && !b.IsNil() {
+			return b.Elem(), true, nil
+		}
+		return block, true, fmt.Errorf("there is no %s %q block", s.Name, s.Key)
+	}
+	return block, false, nil
+}
+
+func removeBlock(field reflect.Value, s Step, e Edit) error {
+	if e.Op != Remove {
+		return fmt.Errorf("a block can only be removed whole")
+	}
+	switch field.Kind() {
+	case reflect.Pointer:
+		field.SetZero()
+	case reflect.Map:
+		field.SetMapIndex(reflect.ValueOf(s.Key), reflect.Value{})
+	case reflect.Slice:
+		for i := range field.Len() {
+			label, _ := Label(field.Index(i))
+			if (s.Key != "" && label == s.Key) || (s.Key == "" && max(s.Index, 0) == i) {
+				field.Set(reflect.AppendSlice(field.Slice(0, i), field.Slice(i+1, field.Len())))
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// editField edits an attribute or a block of free keys through its untyped form.
+func editField(field reflect.Value, p Path, e Edit) error {
+	first := Step{Index: p[0].Index}
+	rest := p[1:]
+	if first.Index >= 0 {
+		rest = append(Path{first}, rest...)
+	}
+	if len(rest) == 0 && e.Op == Remove {
+		field.SetZero()
+		return nil
+	}
+	out, err := editAny(untyped(field), rest, e)
+	if err != nil {
+		return err
+	}
+	return assign(field, out)
+}
+
+func untyped(v reflect.Value) any {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.String {
+			list := make([]any, v.Len())
+			for i := range list {
+				list[i] = v.Index(i).String()
+			}
+			return list
+		}
+	case reflect.Map:
+		m := make(map[string]any, v.Len())
+		for _, k := range v.MapKeys() {
+			m[k.String()] = untypedElem(v.MapIndex(k))
+		}
+		return m
+	}
+	return v.Interface()
+}
+
+func untypedElem(v reflect.Value) any {
+	if v.Kind() == reflect.Slice {
+		return untyped(v)
+	}
+	return v.Interface()
+}
+
+func editAny(cur any, p Path, e Edit) (any, error) {
+	if len(p) == 0 {
+		return editLeaf(cur, e)
+	}
+	s := p[0]
+	switch {
+	case s.Name != "":
+		rest := p[1:]
+		if s.Index >= 0 || s.Key != "" {
+			rest = append(Path{{Key: s.Key, Index: s.Index}}, rest...)
+		}
+		return editKey(cur, s.Name, rest, e)
+	case s.Key != "":
+		rest := p[1:]
+		if s.Index >= 0 {
+			rest = append(Path{{Index: s.Index}}, rest...)
+		}
+		return editKey(cur, s.Key, rest, e)
+	}
+	return editElem(cur, s.Index, p[1:], e)
+}
+
+func editKey(cur any, key string, rest Path, e Edit) (any, error) {
+	switch m := cur.(type) {
+	case []map[string]any: // a nested block in a config: a list with one map
+		if len(m) != 1 {
+			return nil, fmt.Errorf("there are %d blocks here, say which", len(m))
+		}
+		inner, err := editKey(m[0], key, rest, e)
+		if err != nil {
+			return nil, err
+		}
+		return []map[string]any{inner.(map[string]any)}, nil
+	case nil:
+		if e.Op != Set {
+			return nil, fmt.Errorf("there is no %q", key)
+		}
+		return editKey(map[string]any{}, key, rest, e)
+	case map[string]any:
+		old, ok := m[key]
+		if !ok && e.Op != Set {
+			return nil, fmt.Errorf("there is no %q", key)
+		}
+		if len(rest) == 0 && e.Op == Remove {
+			delete(m, key)
+			return m, nil
+		}
+		inner, err := editAny(old, rest, e)
+		if err != nil {
+			return nil, err
+		}
+		m[key] = inner
+		return m, nil
+	}
+	return nil, fmt.Errorf("%q is asked of a value that is no map", key)
+}
+
+func editElem(cur any, i int, rest Path, e Edit) (any, error) {
+	switch list := cur.(type) {
+	case []map[string]any:
+		generic := make([]any, len(list))
+		for k := range list {
+			generic[k] = list[k]
+		}
+		return editElem(generic, i, rest, e)
+	case []any:
+		if i < 0 || i >= len(list) {
+			return nil, fmt.Errorf("there is no element %d", i)
+		}
+		if len(rest) == 0 && e.Op == Remove {
+			return slices.Delete(list, i, i+1), nil
+		}
+		inner, err := editAny(list[i], rest, e)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = inner
+		return list, nil
+	}
+	return nil, fmt.Errorf("element %d is asked of a value that is no list", i)
+}
+
+func editLeaf(cur any, e Edit) (any, error) {
+	switch e.Op {
+	case Set:
+		return GoValue(e.Value)
+	case Replace:
+		s, ok := cur.(string)
+		if !ok || !strings.Contains(s, e.Old) {
+			return nil, fmt.Errorf("the text to replace is not there")
+		}
+		by, err := convert.Convert(e.Value, cty.String)
+		if err != nil || by.IsNull() {
+			return nil, fmt.Errorf("a part of a string can only be replaced by a string")
+		}
+		return strings.Replace(s, e.Old, by.AsString(), 1), nil
+	}
+	return nil, fmt.Errorf("there is nothing to %s here", e.Op)
+}
+
+// assign gives a typed field an untyped value, with HCL's conversions.
+func assign(field reflect.Value, x any) error {
+	if field.Kind() == reflect.Pointer {
+		if x == nil {
+			field.SetZero()
+			return nil
+		}
+		p := reflect.New(field.Type().Elem())
+		if err := assign(p.Elem(), x); err != nil {
+			return err
+		}
+		field.Set(p)
+		return nil
+	}
+	if field.Type() == reflect.TypeFor[map[string]any]() {
+		m, ok := x.(map[string]any)
+		if !ok {
+			return fmt.Errorf("this place holds a map")
+		}
+		field.Set(reflect.ValueOf(m))
+		return nil
+	}
+	if field.Type() == durationType {
+		return assignDuration(field, x)
+	}
+	want, err := gocty.ImpliedType(field.Interface())
+	if err != nil {
+		return fmt.Errorf("this place cannot be set")
+	}
+	v, err := convert.Convert(toCty(reflect.ValueOf(x)), want)
+	if err != nil {
+		return err
+	}
+	out := reflect.New(field.Type())
+	if err := gocty.FromCtyValue(v, out.Interface()); err != nil {
+		return err
+	}
+	field.Set(out.Elem())
+	return nil
+}
+
+func assignDuration(field reflect.Value, x any) error {
+	switch x := x.(type) {
+	case string:
+		d, err := time.ParseDuration(x)
+		if err != nil {
+			return fmt.Errorf("%q is not a duration such as 30s", x)
+		}
+		field.SetInt(int64(d))
+	case int:
+		field.SetInt(int64(x))
+	case time.Duration:
+		field.SetInt(int64(x))
+	default:
+		return fmt.Errorf("this place holds a duration such as \"30s\"")
+	}
+	return nil
+}
