@@ -1,0 +1,214 @@
+package reconcile
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/policies"
+	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/jobspec"
+)
+
+// desire holds policies against both documents of a job and works out what each
+// would be with its own fixes. CPU alone: no request, no file.
+func (p *Planner) desire(o *Observation) {
+	var live *api.Job
+	if o.Live != nil {
+		live = o.Live.Job
+		p.desireLive(o)
+	}
+	if o.File == nil || o.File.Spec == nil || o.Held != nil {
+		return
+	}
+	f := o.File
+	fileJob := inNamespace(f.Spec.Job, o.ID)
+	verdict, diags := p.Policies.Check(policies.FileSide, fileJob, live)
+	f.Verdict, f.Diagnostics = verdict, append(f.Diagnostics, diags...)
+	f.Findings = located(f, verdict.Findings)
+	if diags.HasErrors() {
+		o.Held = policyError(diags)
+		return
+	}
+	o.Held = f.edit(o.ID)
+	if f.Desired != nil {
+		keepScaledCounts(f.Desired, live)
+	}
+}
+
+// edit works out the desired job and splices the file.
+func (f *File) edit(id job.ID) *Hold {
+	desired, err := job.Apply(f.Spec.Job, f.Verdict.Edits)
+	if err != nil {
+		return &Hold{Reason: fmt.Sprintf("%s: the fix does not fit: %v", f.Doc.Name, err), Next: "mend the file by hand"}
+	}
+	if len(f.Verdict.Edits) > 0 {
+		after, diags := f.Spec.Edit(f.Verdict.Edits, desired)
+		if diags.HasErrors() {
+			f.Diagnostics = append(f.Diagnostics, asWarnings(diags)...)
+			return cannotEdit(f, diags)
+		}
+		f.After = after
+	}
+	f.Desired = inNamespace(desired, id)
+	return nil
+}
+
+// asWarnings: an edit that cannot be made is a hold, which says so itself; its
+// diagnostics explain it.
+func asWarnings(diags hcl.Diagnostics) hcl.Diagnostics {
+	out := make(hcl.Diagnostics, len(diags))
+	for i, d := range diags {
+		w := *d
+		w.Severity = hcl.DiagWarning
+		out[i] = &w
+	}
+	return out
+}
+
+func cannotEdit(f *File, diags hcl.Diagnostics) *Hold {
+	d := diags[0]
+	where := f.Doc.Name
+	next := "mend it by hand"
+	if d.Subject != nil {
+		where = fmt.Sprintf("%s:%d:%d", f.Doc.Name, d.Subject.Start.Line, d.Subject.Start.Column)
+		next = fmt.Sprintf("mend line %d by hand", d.Subject.Start.Line)
+	}
+	return &Hold{Reason: fmt.Sprintf("%s: %s: %s", where, d.Summary, oneLine(d.Detail)), Next: next}
+}
+
+func policyError(diags hcl.Diagnostics) *Hold {
+	d := diags[slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
+	reason := d.Summary
+	if d.Subject != nil {
+		reason = fmt.Sprintf("%s:%d:%d: %s", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column, d.Summary)
+	}
+	return &Hold{Reason: reason + ": " + oneLine(d.Detail), Next: "mend the policy: a rule that cannot be evaluated is never a pass"}
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// located gives each finding the place of what its edit would change.
+func located(f *File, findings []policies.Finding) []Finding {
+	out := make([]Finding, len(findings))
+	for i, finding := range findings {
+		rng := f.Spec.Range(finding.Path)
+		out[i] = Finding{Finding: finding, File: f.Doc.Name, Range: rng, Source: line(f.Doc.Bytes, rng.Start.Line)}
+	}
+	return out
+}
+
+func line(src []byte, n int) string {
+	lines := bytes.Split(src, []byte("\n"))
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	return strings.TrimSuffix(string(bytes.TrimPrefix(lines[n-1], []byte("\ufeff"))), "\r")
+}
+
+// desireLive does the same for the document that Nomad holds; the splice of its
+// submission waits for preview, which knows whether to believe it.
+func (p *Planner) desireLive(o *Observation) {
+	l := o.Live
+	verdict, diags := p.Policies.Check(policies.LiveSide, l.Job, l.Job)
+	l.Verdict = verdict
+	for _, f := range verdict.Findings {
+		l.Findings = append(l.Findings, Finding{Finding: f})
+	}
+	if diags.HasErrors() {
+		o.Held = policyError(diags)
+		return
+	}
+	fixed, err := job.Apply(l.Job, verdict.Edits)
+	if err != nil {
+		o.Held = &Hold{Reason: fmt.Sprintf("the live job: the fix does not fit: %v", err), Next: "mend the job by hand"}
+		return
+	}
+	l.Fixed = fixed
+	l.Redundant = len(verdict.Edits) == 0
+}
+
+// inNamespace is j as it would be registered: under the namespace that its
+// source gives where the file says none.
+func inNamespace(j *api.Job, id job.ID) *api.Job {
+	out := job.Clone(j)
+	if out.Namespace == nil {
+		out.Namespace = new(id.Namespace)
+	}
+	return out
+}
+
+// keepScaledCounts: the count inside a scaling block is the autoscaler's.
+func keepScaledCounts(desired, live *api.Job) {
+	if live == nil {
+		return
+	}
+	for _, g := range desired.TaskGroups {
+		if g.Scaling == nil || value(g.Name) == "" {
+			continue
+		}
+		for _, now := range live.TaskGroups {
+			if value(now.Name) == *g.Name && now.Count != nil {
+				g.Count = new(*now.Count)
+			}
+		}
+	}
+}
+
+// liveSubmission is Fixed's submission: the live one's source with the same
+// edits, or where that does not evaluate to it, the spec itself.
+func (l *Live) liveSubmission(believed bool) (*api.JobSubmission, error) {
+	if believed {
+		if sub := l.spliced(); sub != nil {
+			return sub, nil
+		}
+	}
+	spec, err := json.Marshal(l.Fixed)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the live job: %w", err)
+	}
+	return &api.JobSubmission{Source: string(spec), Format: "json"}, nil
+}
+
+// parseSubmission is the submission's source as a job file; nil where there is
+// none or it is not HCL or does not parse.
+func (l *Live) parseSubmission() *jobspec.File {
+	sub := l.Submission
+	if sub == nil || sub.Format != "hcl2" {
+		return nil
+	}
+	in := jobspec.Inputs{Vars: sub.VariableFlags}
+	if sub.Variables != "" {
+		in.VarFiles = []jobspec.VarFile{{Name: "submission.vars.hcl", Bytes: []byte(sub.Variables)}}
+	}
+	f, diags := jobspec.Parse("submission", []byte(sub.Source), in)
+	if diags.HasErrors() {
+		return nil
+	}
+	return f
+}
+
+func (l *Live) spliced() *api.JobSubmission {
+	f := l.parseSubmission()
+	desired, err := job.Apply(f.Job, l.Verdict.Edits)
+	if err != nil {
+		return nil
+	}
+	src, diags := f.Edit(l.Verdict.Edits, desired)
+	if diags.HasErrors() {
+		return nil
+	}
+	sub := *l.Submission
+	sub.Source = string(src)
+	return &sub
+}
+
+func unified(name string, before, after []byte) string {
+	return udiff.Unified("a/"+name, "b/"+name, string(before), string(after))
+}

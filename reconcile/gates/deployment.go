@@ -1,0 +1,431 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
+
+	"nomad-reconcile/state/nomad"
+)
+
+// deployment waits until Nomad calls the change healthy: by the deployment that
+// it made for it, or where there is none, by the allocations themselves.
+type deployment struct{}
+
+// defaultMinHealthy is Nomad's own default of an update block.
+const defaultMinHealthy = 10 * time.Second
+
+// view is all that the deployment gate judges by.
+type view struct {
+	eval        *api.Evaluation
+	deployments []*api.Deployment
+	allocs      []*api.AllocationListStub // of the changed version
+}
+
+type verdict int
+
+const (
+	waiting verdict = iota
+	steady          // healthy if it stays so for min_healthy_time
+	passed
+	failed
+)
+
+func (deployment) Check(ctx context.Context, n Nomad, c Change) (bool, string) {
+	if why, nothing := nothingToRun(c.Job); nothing {
+		return true, why
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	views := make(chan view)
+	g, ctx := errgroup.WithContext(ctx)
+	watchAll(ctx, g, n, c, views)
+	ok, detail := follow(ctx, c, views)
+	cancel()
+	if err := g.Wait(); detail == "" && err != nil {
+		return false, err.Error()
+	}
+	if !ok {
+		detail = withFailure(ctx, n, c, detail)
+	}
+	return ok, detail
+}
+
+// nothingToRun: such a change passes at once.
+func nothingToRun(j *api.Job) (string, bool) {
+	switch {
+	case value(j.Stop):
+		return "the job is stopped", true
+	case j.Periodic != nil || j.ParameterizedJob != nil:
+		return "takes effect at the next launch", true
+	case j.Type == nil || *j.Type == api.JobTypeService:
+		if total(j) == 0 {
+			return "count is 0, nothing to run", true
+		}
+	}
+	return "", false
+}
+
+func total(j *api.Job) int {
+	n := 0
+	for _, g := range j.TaskGroups {
+		if g.Count == nil {
+			n++
+		} else {
+			n += *g.Count
+		}
+	}
+	return n
+}
+
+// watchAll sends a new view whenever Nomad says that something moved.
+func watchAll(ctx context.Context, g *errgroup.Group, n Nomad, c Change, out chan<- view) {
+	parts := make(chan func(*view))
+	watch(ctx, g, parts, func(ctx context.Context, index uint64) (func(*view), uint64, error) {
+		allocs, next, err := n.Allocations(ctx, c.ID, index)
+		return func(v *view) { v.allocs = fresh(allocs, c.version()) }, next, err
+	})
+	watch(ctx, g, parts, func(ctx context.Context, index uint64) (func(*view), uint64, error) {
+		deployments, next, err := n.Deployments(ctx, c.ID, index)
+		return func(v *view) { v.deployments = deployments }, next, err
+	})
+	if c.EvalID != "" {
+		id := c.EvalID
+		watch(ctx, g, parts, func(ctx context.Context, index uint64) (func(*view), uint64, error) {
+			eval, next, err := n.Evaluation(ctx, id, index)
+			if err == nil && eval.NextEval != "" {
+				id, next = eval.NextEval, 0
+			}
+			return func(v *view) { v.eval = eval }, next, err
+		})
+	}
+	g.Go(func() error {
+		var v view
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case set := <-parts:
+				set(&v)
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case out <- v:
+			}
+		}
+	})
+}
+
+// faultWait is the pause after a Nomad that did not answer: a restart of the
+// server in the middle of a wait is no verdict on the job.
+const faultWait = time.Second
+
+func watch(ctx context.Context, g *errgroup.Group, parts chan<- func(*view), ask func(context.Context, uint64) (func(*view), uint64, error)) {
+	g.Go(func() error {
+		var index uint64
+		for ctx.Err() == nil {
+			set, next, err := ask(ctx, index)
+			if errors.Is(err, nomad.ErrUnreachable) {
+				wait(ctx, faultWait)
+				continue
+			}
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+			index = next
+			select {
+			case parts <- set:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// follow judges each view until one decides, or until a steady one has stayed
+// so long enough. An empty detail means that a watcher failed and says why.
+func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
+	last := "no news from Nomad"
+	var restarts int
+	var healthy <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return false, "not healthy before the deadline: " + last
+			}
+			if context.Cause(ctx) == context.Canceled {
+				return false, "interrupted: " + last
+			}
+			return false, ""
+		case <-healthy:
+			return true, last
+		case v := <-views:
+			var says verdict
+			says, last = judge(c, v)
+			switch says {
+			case passed:
+				return true, last
+			case failed:
+				return false, last
+			case waiting:
+				healthy = nil
+			case steady:
+				if now := restartsOf(v.allocs); healthy == nil || now != restarts {
+					restarts, healthy = now, time.After(minHealthy(c.Job))
+				}
+			}
+		}
+	}
+}
+
+// judge is the gate's verdict on one view; it reads nothing else.
+func judge(c Change, v view) (verdict, string) {
+	if d := ofChange(v.deployments, c.JobModifyIndex); d != nil {
+		return judgeDeployment(d, v)
+	}
+	if newer := newerDeployment(v.deployments, c.JobModifyIndex); newer != nil {
+		return failed, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
+	}
+	if v.eval == nil && c.EvalID != "" || v.eval != nil && v.eval.Status == "pending" {
+		return waiting, "waiting for the scheduler"
+	}
+	if v.eval != nil && v.eval.DeploymentID != "" {
+		return waiting, "waiting for the deployment"
+	}
+	return judgeAllocations(c, v)
+}
+
+// ofChange: deployments are told apart by the spec that they deploy.
+func ofChange(ds []*api.Deployment, index uint64) *api.Deployment {
+	for _, d := range ds {
+		if d.JobSpecModifyIndex == index {
+			return d
+		}
+	}
+	return nil
+}
+
+func newerDeployment(ds []*api.Deployment, index uint64) *api.Deployment {
+	for _, d := range ds {
+		if d.JobSpecModifyIndex > index {
+			return d
+		}
+	}
+	return nil
+}
+
+func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
+	switch d.Status {
+	case api.DeploymentStatusSuccessful:
+		return passed, counts(d)
+	case api.DeploymentStatusFailed, api.DeploymentStatusCancelled:
+		return failed, strings.TrimSuffix(d.StatusDescription, ".")
+	}
+	for _, a := range v.allocs {
+		if a.DeploymentStatus != nil && a.DeploymentStatus.Healthy != nil && !*a.DeploymentStatus.Healthy && !willRevert(d) {
+			return failed, fmt.Sprintf("allocation %s is unhealthy", short(a.ID))
+		}
+	}
+	why := blocked(v.eval)
+	if why == "" {
+		why = counts(d)
+	}
+	if d.StatusDescription == "Deployment is running but requires manual promotion" {
+		why = "waiting for promotion: nomad deployment promote " + short(d.ID)
+	}
+	return waiting, why
+}
+
+// willRevert: Nomad will mend it by itself and says how in the deployment's end.
+func willRevert(d *api.Deployment) bool {
+	for _, s := range d.TaskGroups {
+		if s.AutoRevert {
+			return true
+		}
+	}
+	return false
+}
+
+func counts(d *api.Deployment) string {
+	healthy, desired := 0, 0
+	for _, s := range d.TaskGroups {
+		healthy += s.HealthyAllocs
+		desired += s.DesiredTotal
+	}
+	return fmt.Sprintf("%d of %d allocations healthy", healthy, desired)
+}
+
+// blocked says in words what Nomad found no room for.
+func blocked(eval *api.Evaluation) string {
+	if eval == nil || len(eval.FailedTGAllocs) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(eval.FailedTGAllocs)) {
+		parts = append(parts, fmt.Sprintf("group %s has no place: %s", name, reasons(eval.FailedTGAllocs[name])))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func reasons(m *api.AllocationMetric) string {
+	if m.NodesEvaluated == 0 {
+		return "no node in its datacenters and node pool"
+	}
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
+		parts = append(parts, fmt.Sprintf("%d nodes lack %s", m.ConstraintFiltered[what], what))
+	}
+	for _, what := range slices.Sorted(maps.Keys(m.DimensionExhausted)) {
+		parts = append(parts, fmt.Sprintf("%d nodes have not enough %s", m.DimensionExhausted[what], what))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("%d nodes looked at, none fits", m.NodesEvaluated)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// judgeAllocations: without a deployment the allocations speak for themselves.
+func judgeAllocations(c Change, v view) (verdict, string) {
+	once := value(c.Job.Type) == api.JobTypeBatch || value(c.Job.Type) == api.JobTypeSysbatch
+	running, complete := 0, 0
+	for _, a := range v.allocs {
+		switch a.ClientStatus {
+		case api.AllocClientStatusFailed, api.AllocClientStatusLost:
+			return failed, fmt.Sprintf("allocation %s is %s", short(a.ID), a.ClientStatus)
+		case api.AllocClientStatusRunning:
+			if between(a) {
+				return waiting, fmt.Sprintf("allocation %s is restarting", short(a.ID))
+			}
+			running++
+		case api.AllocClientStatusComplete:
+			complete++
+		}
+	}
+	want := max(1, total(c.Job))
+	if t := value(c.Job.Type); t == api.JobTypeSystem || t == api.JobTypeSysbatch {
+		want = max(1, len(v.allocs))
+	}
+	says := fmt.Sprintf("%d of %d allocations running", running+complete, want)
+	if once {
+		says = fmt.Sprintf("%d of %d allocations running or complete", running+complete, want)
+	}
+	switch {
+	case once && complete >= want:
+		return passed, says
+	case running+complete >= want && (once || complete == 0):
+		return steady, says
+	}
+	if why := blocked(v.eval); why != "" {
+		return waiting, why
+	}
+	return waiting, says
+}
+
+// between: a crash loop shows "running" between restarts; its task is pending.
+func between(a *api.AllocationListStub) bool {
+	for _, t := range a.TaskStates {
+		if t != nil && t.State == "pending" && t.Restarts > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func restartsOf(allocs []*api.AllocationListStub) int {
+	n := 0
+	for _, a := range allocs {
+		for _, t := range a.TaskStates {
+			if t != nil {
+				n += int(t.Restarts)
+			}
+		}
+	}
+	return n
+}
+
+func minHealthy(j *api.Job) time.Duration {
+	longest := time.Duration(-1)
+	for _, g := range j.TaskGroups {
+		u := g.Update
+		if u == nil {
+			u = j.Update
+		}
+		if u != nil && u.MinHealthyTime != nil {
+			longest = max(longest, *u.MinHealthyTime)
+		}
+	}
+	if longest < 0 {
+		return defaultMinHealthy
+	}
+	return longest
+}
+
+// withFailure adds what the newest failed task of the change said.
+func withFailure(ctx context.Context, n Nomad, c Change, detail string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	allocs, _, err := n.Allocations(ctx, c.ID, 0)
+	if err != nil {
+		return detail
+	}
+	allocs = slices.DeleteFunc(allocs, func(a *api.AllocationListStub) bool { return a.JobVersion != c.version() })
+	f, err := n.LastFailure(ctx, allocs)
+	if err != nil || f == nil {
+		return detail
+	}
+	detail += fmt.Sprintf("; task %s: %s", f.Task, strings.TrimSuffix(f.Message, "."))
+	if len(f.Stderr) > 0 {
+		detail += ": " + f.Stderr[len(f.Stderr)-1]
+	}
+	return detail
+}
+
+// Steady is asked after all other gates: the allocations that the deployment
+// gate saw must still run, without another restart.
+func Steady(ctx context.Context, n Nomad, c Change, before []*api.AllocationListStub) (bool, string) {
+	allocs, _, err := n.Allocations(ctx, c.ID, 0)
+	if err != nil {
+		return false, err.Error()
+	}
+	now := map[string]*api.AllocationListStub{}
+	for _, a := range allocs {
+		now[a.ID] = a
+	}
+	for _, old := range before {
+		a := now[old.ID]
+		if a == nil || a.ClientStatus == api.AllocClientStatusFailed || a.ClientStatus == api.AllocClientStatusLost {
+			return false, withFailure(ctx, n, c, fmt.Sprintf("allocation %s did not last", short(old.ID)))
+		}
+		if restartsOf([]*api.AllocationListStub{a}) > restartsOf([]*api.AllocationListStub{old}) {
+			return false, withFailure(ctx, n, c, fmt.Sprintf("allocation %s restarted after it was healthy", short(old.ID)))
+		}
+	}
+	return true, ""
+}
+
+// Fresh are the allocations of a change that Nomad wants to run.
+func Fresh(ctx context.Context, n Nomad, c Change) ([]*api.AllocationListStub, error) {
+	allocs, _, err := n.Allocations(ctx, c.ID, 0)
+	return fresh(allocs, c.version()), err
+}

@@ -1,0 +1,110 @@
+// Package gates holds the checks around a change: one file per kind. A gate
+// looks and waits; it never changes anything.
+package gates
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/policies"
+	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/nomad"
+)
+
+// Nomad is what gates ask of the live side; *nomad.Client answers.
+type Nomad interface {
+	Job(ctx context.Context, id job.ID) (*api.Job, error)
+	Allocations(ctx context.Context, id job.ID, index uint64) ([]*api.AllocationListStub, uint64, error)
+	Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error)
+	Evaluation(ctx context.Context, id string, index uint64) (*api.Evaluation, uint64, error)
+	LastFailure(ctx context.Context, allocs []*api.AllocationListStub) (*nomad.Failure, error)
+	Logs(ctx context.Context, alloc, task, stream string, follow bool) (io.ReadCloser, error)
+}
+
+// Change is the register that gates look at.
+type Change struct {
+	ID             job.ID
+	Job            *api.Job // as Nomad has it after the register
+	JobModifyIndex uint64
+	EvalID         string // empty: the evaluation is not known, or there is none
+}
+
+// version is the job version whose allocations are the new ones.
+func (c Change) version() uint64 {
+	if c.Job.Version == nil {
+		return 0
+	}
+	return *c.Job.Version
+}
+
+// Result is what a gate saw.
+type Result struct {
+	Kind     string
+	Name     string
+	Passed   bool
+	Detail   string // what it saw, in one line, without secrets
+	Duration time.Duration
+}
+
+// Gate is one check after a change. It ends at the latest when ctx does; a
+// fault of its own is a failure with that detail.
+type Gate interface {
+	Check(ctx context.Context, n Nomad, c Change) (passed bool, detail string)
+}
+
+// Kinds are the gate kinds that a rollout may name, with the decoders of their
+// bodies: what policies.Load asks for.
+func Kinds() map[string]policies.Kind {
+	return map[string]policies.Kind{
+		"logs": decodeLogs,
+	}
+}
+
+// Run asks one gate of a rollout.
+func Run(ctx context.Context, n Nomad, c Change, g policies.Gate) Result {
+	gate, ok := g.Spec.(Gate)
+	if !ok { // a decoder of Kinds gave something else: a mistake of this package
+		return Result{Kind: g.Kind, Name: g.Name, Detail: fmt.Sprintf("a %s gate cannot be asked", g.Kind)}
+	}
+	return timed(ctx, n, c, g.Kind, g.Name, gate)
+}
+
+// Deploy asks the deployment gate, which every change passes.
+func Deploy(ctx context.Context, n Nomad, c Change) Result {
+	return timed(ctx, n, c, "deployment", "", deployment{})
+}
+
+func timed(ctx context.Context, n Nomad, c Change, kind, name string, g Gate) Result {
+	start := time.Now()
+	passed, detail := g.Check(ctx, n, c)
+	return Result{Kind: kind, Name: name, Passed: passed, Detail: job.RedactText(detail), Duration: time.Since(start)}
+}
+
+// Title is how a gate is called in a plan: its kind and name.
+func Title(kind, name string) string { return strings.TrimSpace(kind + " " + name) }
+
+// fresh are the allocations of the changed version that Nomad wants to run.
+func fresh(allocs []*api.AllocationListStub, version uint64) []*api.AllocationListStub {
+	var out []*api.AllocationListStub
+	for _, a := range allocs {
+		if a.JobVersion == version && a.DesiredStatus == api.AllocDesiredStatusRun && a.NextAllocation == "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func short(id string) string { return id[:min(8, len(id))] }
+
+func value[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}

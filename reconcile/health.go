@@ -1,0 +1,101 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+func stateOf(j *api.Job, allocs []*api.AllocationListStub) LiveState {
+	s := LiveState{Version: value(j.Version), Status: value(j.Status), Stopped: value(j.Stop)}
+	s.Allocations = map[string]int{}
+	for _, a := range current(allocs) {
+		s.Allocations[a.ClientStatus]++
+	}
+	s.Why = illness(j, allocs)
+	s.Healthy = !s.Stopped && (value(j.Stable) || s.Why == "" && !anyRestarts(current(allocs)))
+	return s
+}
+
+func value[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}
+
+// current are the allocations that Nomad wants to run and has not replaced.
+func current(allocs []*api.AllocationListStub) []*api.AllocationListStub {
+	return slices.DeleteFunc(slices.Clone(allocs), func(a *api.AllocationListStub) bool {
+		return a.DesiredStatus != api.AllocDesiredStatusRun || a.NextAllocation != ""
+	})
+}
+
+// illness says why a job is not healthy now; empty if it is.
+func illness(j *api.Job, allocs []*api.AllocationListStub) string {
+	if value(j.Stop) || j.Periodic != nil || j.ParameterizedJob != nil {
+		return ""
+	}
+	now := current(allocs)
+	slices.SortFunc(now, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.Name, b.Name) })
+	for _, a := range now {
+		if why := allocIllness(a); why != "" {
+			return why
+		}
+	}
+	if want := wanted(j); len(now) < want {
+		return fmt.Sprintf("%d of %d allocations are placed", len(now), want)
+	}
+	return ""
+}
+
+func allocIllness(a *api.AllocationListStub) string {
+	switch a.ClientStatus {
+	case api.AllocClientStatusFailed, api.AllocClientStatusLost, api.AllocClientStatusUnknown:
+		return fmt.Sprintf("allocation %s is %s", short(a.ID), a.ClientStatus)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
+		t := a.TaskStates[name]
+		if t != nil && t.State == "pending" && t.Restarts > 0 {
+			return fmt.Sprintf("task %s of allocation %s keeps restarting (%d times)", name, short(a.ID), t.Restarts)
+		}
+	}
+	if a.ClientStatus == api.AllocClientStatusPending {
+		return fmt.Sprintf("allocation %s is pending", short(a.ID))
+	}
+	return ""
+}
+
+func anyRestarts(allocs []*api.AllocationListStub) bool {
+	for _, a := range allocs {
+		for _, t := range a.TaskStates {
+			if t != nil && t.Restarts > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wanted is the number of allocations that a service or batch job asks for; a
+// system job asks for what its nodes give.
+func wanted(j *api.Job) int {
+	if t := value(j.Type); t == api.JobTypeSystem || t == api.JobTypeSysbatch || t == api.JobTypeBatch {
+		return 0
+	}
+	n := 0
+	for _, g := range j.TaskGroups {
+		if g.Count == nil {
+			n++
+		} else {
+			n += *g.Count
+		}
+	}
+	return n
+}
+
+func short(id string) string { return id[:min(8, len(id))] }

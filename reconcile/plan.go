@@ -1,0 +1,132 @@
+package reconcile
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
+	"github.com/zclconf/go-cty/cty"
+
+	"nomad-reconcile/policies"
+	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/nomad"
+	"nomad-reconcile/state/source"
+)
+
+// Condition is what a job is, in one word; every job always has exactly one.
+type Condition string
+
+// The conditions.
+const (
+	InSync     Condition = "in_sync"     // file, policies and Nomad agree
+	Degraded   Condition = "degraded"    // in sync, but its allocations are not healthy
+	OutOfSync  Condition = "out_of_sync" // something differs; Actions say what would be done
+	Converging Condition = "converging"  // a run is open
+	Held       Condition = "held"        // nothing is done, for the Hold's reason
+	Denied     Condition = "denied"      // a finding that forbids and cannot be fixed
+	Failed     Condition = "failed"      // a run ended badly and needs a person
+	Orphan     Condition = "orphan"      // registered by us, its file is gone
+)
+
+// Action is one thing that a run would do.
+type Action string
+
+// The actions, in the order in which a run does them.
+const (
+	EditFile Action = "edit"
+	Register Action = "register"
+	Stop     Action = "stop"
+)
+
+// Hold says why nothing is done to a job and what to type or do next.
+type Hold struct {
+	Reason string
+	Next   string
+}
+
+// Finding is a policy finding with its place in the file.
+type Finding struct {
+	policies.Finding
+	File   string    // as users see it; empty on the live side of a job without a file
+	Range  hcl.Range // of what the edit would change; zero on the live side
+	Source string    // the source line, without its line end
+}
+
+// Change is one line of the live diff.
+type Change struct {
+	job.Difference
+	Finding bool // it is part of a fix; otherwise drift
+	Stays   bool // nothing will be done about it
+}
+
+// LiveState is the registered job in a few facts.
+type LiveState struct {
+	Version     uint64
+	Status      string // Nomad's: pending, running, dead
+	Stopped     bool   // by an operator
+	Healthy     bool
+	Why         string // why it is not healthy; empty if it is
+	Allocations map[string]int
+	Failure     *nomad.Failure
+}
+
+// Plan is what would be done to one job and why: pure data.
+type Plan struct {
+	ID        job.ID
+	File      string // as users see it; empty where no file declares the job
+	Condition Condition
+	Reason    string
+	Hold      *Hold
+	Findings  []Finding
+	FileDiff  string // unified; empty where the file stays
+	LiveDiff  []Change
+	Live      *LiveState // nil where Nomad does not know the job
+	Actions   []Action
+	Left      []string // what stays undone and what to type for it
+	Rollout   policies.Rollout
+	Notes     []string             // what a reader should know: a failed revision that a person overrides, a check that was skipped
+	Warnings  hcl.Diagnostics      // of the job file
+	Variables []Variable           // where the job file's variables got their values
+	Sources   map[string]*hcl.File // for printing Warnings
+
+	change change
+}
+
+// Variable is one variable of a job file, with the origin of its value.
+type Variable struct {
+	Name   string
+	Origin string
+	Value  cty.Value
+}
+
+// change is what a run needs to carry a plan out.
+type change struct {
+	root       string          // of the source, for writes
+	doc        source.Document // the file as planned
+	after      []byte          // the file as it will be; nil where it stays
+	fileJob    *api.Job        // what the file will evaluate to
+	fileSource *api.JobSubmission
+	usesFS     bool // the server refuses to parse it
+	register   *api.Job
+	submission *api.JobSubmission
+	basis      history.Basis
+	of         string // the run that is rolled back
+}
+
+// Does reports whether carrying the plan out changes anything.
+func (p Plan) Does() bool { return len(p.Actions) > 0 }
+
+// Will reports whether a is among the plan's actions.
+func (p Plan) Will(a Action) bool {
+	for _, action := range p.Actions {
+		if action == a {
+			return true
+		}
+	}
+	return false
+}
+
+// Edit is what the plan makes of the file: the source's folder, the file as it
+// was read, and its new bytes, nil where it stays.
+func (p Plan) Edit() (root string, doc source.Document, after []byte) {
+	return p.change.root, p.change.doc, p.change.after
+}

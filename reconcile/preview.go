@@ -1,0 +1,177 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/state/job"
+)
+
+// preview asks Nomad's dry-runs what a register would change. They, not a diff
+// of our own, say whether file and live job differ.
+func (p *Planner) preview(ctx context.Context, o *Observation) error {
+	if p.Nomad == nil || o.Live == nil || o.Held != nil {
+		return nil
+	}
+	l := o.Live
+	var fixes *api.JobDiff
+	if !l.Redundant {
+		diff, err := dryRun(ctx, p.Nomad, l.Fixed)
+		if err != nil {
+			return err
+		}
+		fixes = diff
+		l.Redundant = isNone(diff)
+	}
+	if o.File == nil || o.File.Desired == nil {
+		l.Diff = findingsOnly(l, fixes)
+		return nil
+	}
+	desired, err := dryRun(ctx, p.Nomad, startable(o.File.Desired, l))
+	if err != nil {
+		return err
+	}
+	l.Differs = !isNone(desired)
+	l.OnlyFixes = fixes != nil && sameDiff(desired, fixes)
+	l.Diff = changes(l, o.File.Desired, fixes, desired)
+	if l.Redundant || l.OnlyFixes {
+		return nil
+	}
+	believed, err := p.believed(ctx, l)
+	if err != nil {
+		return err
+	}
+	l.Submitted, err = l.liveSubmission(believed)
+	return err
+}
+
+// startable: a job that an operator stopped is compared as it stands; that it
+// is stopped is no difference of its own.
+func startable(desired *api.Job, l *Live) *api.Job {
+	if !l.State.Stopped {
+		return desired
+	}
+	out := job.Clone(desired)
+	out.Stop = new(true)
+	return out
+}
+
+// believed: Nomad's submission may be inherited from another version; it is the
+// live job's source only if it evaluates to the live spec.
+func (p *Planner) believed(ctx context.Context, l *Live) (bool, error) {
+	f := l.parseSubmission()
+	if f == nil {
+		return false, nil
+	}
+	diff, err := dryRun(ctx, p.Nomad, inNamespace(f.Job, job.IDOf(l.Job)))
+	if err != nil {
+		return false, err
+	}
+	return isNone(diff), nil
+}
+
+func dryRun(ctx context.Context, n Nomad, j *api.Job) (*api.JobDiff, error) {
+	resp, err := n.Plan(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Diff, nil
+}
+
+// findingsOnly is the live diff of a job without a file.
+func findingsOnly(l *Live, fixes *api.JobDiff) []Change {
+	if fixes == nil {
+		return nil
+	}
+	return marked(differences(l.Job, l.Fixed, fixes), true)
+}
+
+// changes: first what the fixes change, then what still differs between the
+// live job with its fixes and the desired job: drift.
+func changes(l *Live, desired *api.Job, fixes, all *api.JobDiff) []Change {
+	if fixes == nil || isNone(fixes) {
+		return marked(differences(l.Job, desired, all), false)
+	}
+	out := marked(differences(l.Job, l.Fixed, fixes), true)
+	if sameDiff(fixes, all) {
+		return out
+	}
+	for _, d := range differences(l.Fixed, desired, all) {
+		if !slices.ContainsFunc(out, func(c Change) bool { return c.Path.Equal(d.Path) && c.After.RawEquals(d.After) }) {
+			out = append(out, Change{Difference: d})
+		}
+	}
+	return out
+}
+
+func marked(ds []job.Difference, finding bool) []Change {
+	out := make([]Change, len(ds))
+	for i, d := range ds {
+		out[i] = Change{Difference: d, Finding: finding}
+	}
+	return out
+}
+
+// isNone: the Type alone proves nothing; Nomad marks a diff "Edited" whose every
+// part is empty.
+func isNone(d *api.JobDiff) bool {
+	if d == nil {
+		return true
+	}
+	if len(d.Fields) > 0 || len(d.Objects) > 0 {
+		return false
+	}
+	for _, g := range d.TaskGroups {
+		if g.Type != "None" && (len(g.Fields) > 0 || len(g.Objects) > 0 || g.Type == "Added" || g.Type == "Deleted") {
+			return false
+		}
+		for _, t := range g.Tasks {
+			if t.Type != "None" && (len(t.Fields) > 0 || len(t.Objects) > 0 || t.Type == "Added" || t.Type == "Deleted") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sameDiff leaves out Updates and Annotations, which are the scheduler's moment
+// and not the spec's.
+func sameDiff(a, b *api.JobDiff) bool {
+	return string(canonicalDiff(a)) == string(canonicalDiff(b))
+}
+
+func canonicalDiff(d *api.JobDiff) []byte {
+	raw, _ := json.Marshal(d)
+	var out api.JobDiff
+	_ = json.Unmarshal(raw, &out) // of what was marshalled in the line above
+	for _, g := range out.TaskGroups {
+		g.Updates = nil
+		stripFields(g.Fields)
+		stripObjects(g.Objects)
+		for _, t := range g.Tasks {
+			t.Annotations = nil
+			stripFields(t.Fields)
+			stripObjects(t.Objects)
+		}
+	}
+	stripFields(out.Fields)
+	stripObjects(out.Objects)
+	raw, _ = json.Marshal(out)
+	return raw
+}
+
+func stripFields(fields []*api.FieldDiff) {
+	for _, f := range fields {
+		f.Annotations = nil
+	}
+}
+
+func stripObjects(objects []*api.ObjectDiff) {
+	for _, o := range objects {
+		stripFields(o.Fields)
+		stripObjects(o.Objects)
+	}
+}

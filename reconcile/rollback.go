@@ -1,0 +1,311 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/policies"
+	"nomad-reconcile/reconcile/gates"
+	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/nomad"
+	"nomad-reconcile/state/source"
+)
+
+// finish ends a run: well, or by going back as far as there is something to go
+// back to. A run that was interrupted after its register, or whose way back
+// Nomad does not answer, stays open.
+func (r *run) finish(ctx context.Context, cause error) (history.Run, error) {
+	cause = r.outwait(ctx, cause)
+	if cause == nil {
+		return r.close(history.Converged, "")
+	}
+	if ctx.Err() != nil && r.registered != nil {
+		return r.leaveOpen(cause)
+	}
+	// What has been begun is put right even when the caller has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline(r.rollout, r.anyJob()))
+	defer cancel()
+	result, reason, err := r.goBack(ctx, cause)
+	if err != nil {
+		return r.leaveOpen(errors.Join(cause, err))
+	}
+	return r.close(result, reason)
+}
+
+// outwait: a Nomad that restarts in the middle of a run is waited for, up to
+// the deadline; then the run goes on from where it really is.
+func (r *run) outwait(ctx context.Context, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, r.anyJob()))
+	defer cancel()
+	for pause := time.Second; errors.Is(cause, nomad.ErrUnreachable); pause = min(2*pause, 15*time.Second) {
+		select {
+		case <-ctx.Done():
+			return cause
+		case <-time.After(pause):
+		}
+		if err := r.locate(ctx); err != nil {
+			cause = err
+			continue
+		}
+		cause = r.carryOut(ctx)
+	}
+	return cause
+}
+
+func (r *run) leaveOpen(cause error) (history.Run, error) {
+	open := r.journal.Run()
+	return open, errors.Join(cause, r.journal.Abandon(), &OpenError{Run: open})
+}
+
+func (r *run) close(result history.Result, reason string) (history.Run, error) {
+	after := r.prior.Version
+	if r.registered != nil {
+		after = value(r.registered.Job.Version)
+	}
+	if err := r.journal.Close(result, reason, after); err != nil {
+		return r.journal.Run(), err
+	}
+	return r.journal.Run(), nil
+}
+
+// wayBack is what becomes of a run that failed.
+type wayBack int
+
+const (
+	restore     wayBack = iota // file and job as they were
+	awaitRevert                // Nomad puts the job back by itself; the file is ours to restore
+	leave                      // nothing better to go back to, or not ours to undo
+)
+
+// wayBackOf decides; it reads nothing but its arguments.
+func wayBackOf(registered bool, prior history.Prior, onFailure policies.OnFailure, cause error) (wayBack, string) {
+	switch {
+	case !registered:
+		return restore, "everything is as it was"
+	case errors.Is(cause, errForeign):
+		return leave, "somebody else changed the job meanwhile, so file and job stay as they are"
+	case onFailure == policies.Keep:
+		return leave, "kept as it is, as on_failure says"
+	case !prior.Healthy:
+		return leave, "the job was not healthy before either, so there was nothing better to go back to: file and job stay as the run left them"
+	case strings.Contains(cause.Error(), "rolling back to job version") && !strings.Contains(cause.Error(), "not rolling back"):
+		return awaitRevert, "Nomad rolled the job back"
+	}
+	return restore, "file and job are as they were"
+}
+
+// errForeign: the live job is neither what we found nor what we made of it.
+var errForeign = errors.New("somebody else changed the job")
+
+func (r *run) goBack(ctx context.Context, cause error) (history.Result, string, error) {
+	way, why := wayBackOf(r.registered != nil, r.prior, r.rollout.OnFailure, cause)
+	reason := fmt.Sprintf("%v; %s", cause, why)
+	if way == leave {
+		return history.Failed, reason, nil
+	}
+	fileNote, err := r.restoreFile()
+	if err != nil {
+		return "", "", err
+	}
+	jobNote, ok, err := r.restoreJob(ctx, way)
+	if err != nil {
+		return "", "", err
+	}
+	for _, note := range []string{fileNote, jobNote} {
+		if note != "" {
+			reason += "; " + note
+		}
+	}
+	if !ok || fileNote != "" {
+		return history.Failed, reason, nil
+	}
+	return history.RolledBack, reason, nil
+}
+
+// restoreFile puts the old bytes back if the file still holds ours.
+func (r *run) restoreFile() (note string, err error) {
+	if r.next.Bytes == nil {
+		return "", nil
+	}
+	now, err := source.Read(r.prior.Root, r.prior.Path, r.prior.File)
+	if err != nil {
+		return fmt.Sprintf("%s could not be read, its old bytes are in %s", r.prior.File, r.journal.Run().Backup), nil
+	}
+	if string(now.Bytes) == string(r.prior.Bytes) {
+		return "", nil
+	}
+	if string(now.Bytes) != string(r.next.Bytes) {
+		return fmt.Sprintf("%s was edited meanwhile and stays so, its old bytes are in %s", r.prior.File, r.journal.Run().Backup), nil
+	}
+	return "", r.step("restore file", func() (string, error) {
+		return r.prior.File, source.Write(r.prior.Root, now, r.prior.Bytes)
+	})
+}
+
+// restoreJob registers what was there before, with its submission, and waits
+// until it is healthy again.
+func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool, err error) {
+	if r.registered == nil && !r.stopped {
+		return "", true, nil
+	}
+	if way == awaitRevert {
+		err = r.step("await revert", func() (string, error) { return r.awaitRevert(ctx) })
+	} else {
+		err = r.step("restore job", func() (string, error) { return r.put(ctx, r.prior.Job, r.prior.Submission) })
+	}
+	if errors.Is(err, nomad.ErrConflict) {
+		return "the job was registered by somebody else meanwhile and stays so", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if !r.prior.Healthy { // it gets its spec back in any case; its health was no better
+		return "", true, nil
+	}
+	err = r.gate(func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", "after the rollback")
+	var failed *gateError
+	if errors.As(err, &failed) {
+		return "what was there before is not healthy any more: " + failed.detail, false, nil
+	}
+	return "", err == nil, err
+}
+
+// awaitRevert waits for the version that Nomad's auto_revert registers.
+func (r *run) awaitRevert(ctx context.Context) (string, error) {
+	var index uint64
+	for {
+		deployments, next, err := r.Nomad.Deployments(ctx, r.id, index)
+		if err != nil {
+			return "", err
+		}
+		for _, d := range deployments {
+			if d.JobSpecModifyIndex <= r.registered.JobModifyIndex {
+				continue
+			}
+			j, err := r.Nomad.Job(ctx, r.id)
+			if err != nil {
+				return "", err
+			}
+			r.index = d.JobSpecModifyIndex
+			r.registered = &gates.Change{ID: r.id, Job: j, JobModifyIndex: d.JobSpecModifyIndex}
+			return fmt.Sprintf("version %d", value(j.Version)), nil
+		}
+		index = next
+	}
+}
+
+// PlanRollback is the plan that brings file and job back to before a run. It is
+// never undone in turn.
+func (p *Planner) PlanRollback(ctx context.Context, id string) (Plan, error) {
+	past, err := p.History.Find(id)
+	if err != nil {
+		return Plan{}, err
+	}
+	prior, next, err := p.History.Load(past.ID)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{ID: past.Job, File: prior.File, Rollout: p.rollbackRollout(prior, next)}
+	plan.change.of = past.ID
+	if past.Result == history.RolledBack {
+		return held(plan, fmt.Sprintf("run %s was rolled back already", past.ID), "reconcile history"), nil
+	}
+	if h := p.rollBackFile(&plan, past, prior, next); h != nil {
+		return held(plan, h.Reason, h.Next), nil
+	}
+	if err := p.rollBackJob(ctx, &plan, past, prior); err != nil {
+		return Plan{}, err
+	}
+	plan.Condition, plan.Reason = InSync, "file and job are as they were before the run"
+	if plan.Does() {
+		plan.Condition, plan.Reason = OutOfSync, "back to before run "+past.ID
+	}
+	return plan, nil
+}
+
+func held(p Plan, reason, next string) Plan {
+	p.Condition, p.Reason, p.Hold = Held, reason, &Hold{Reason: reason, Next: next}
+	return p
+}
+
+// rollbackRollout: the deployment gate alone, and no way back from the way back.
+func (p *Planner) rollbackRollout(prior history.Prior, next history.Next) policies.Rollout {
+	spec := prior.Job
+	if spec == nil {
+		spec = next.Job
+	}
+	ro := p.RolloutOf(spec)
+	ro.Gates, ro.OnFailure = nil, policies.Keep
+	return ro
+}
+
+// RolloutOf is how the policies want a job converged; the defaults where the job
+// is nil or no rollout matches.
+func (p *Planner) RolloutOf(j *api.Job) policies.Rollout {
+	if j == nil || p.Policies == nil {
+		return policies.Rollout{Strategy: policies.Update, OnFailure: policies.Rollback}
+	}
+	v, _ := p.Policies.Check(policies.LiveSide, j, j) // what is wrong with a rollout held the job when it was planned
+	return v.Rollout
+}
+
+func (p *Planner) rollBackFile(plan *Plan, past history.Run, prior history.Prior, next history.Next) *Hold {
+	if next.Bytes == nil {
+		return nil
+	}
+	now, err := source.Read(prior.Root, prior.Path, prior.File)
+	if err != nil {
+		return &Hold{Reason: err.Error(), Next: "the old bytes are in " + past.Backup}
+	}
+	switch string(now.Bytes) {
+	case string(prior.Bytes):
+		return nil
+	case string(next.Bytes):
+		plan.change.root, plan.change.doc, plan.change.after = prior.Root, now, prior.Bytes
+		plan.FileDiff = unified(prior.File, now.Bytes, prior.Bytes)
+		plan.Actions = append(plan.Actions, EditFile)
+		return nil
+	}
+	return &Hold{
+		Reason: fmt.Sprintf("%s was edited after the run: going back would lose that", prior.File),
+		Next:   fmt.Sprintf("merge by hand; the old bytes are in %s", past.Backup),
+	}
+}
+
+func (p *Planner) rollBackJob(ctx context.Context, plan *Plan, past history.Run, prior history.Prior) error {
+	live, err := ReadLive(ctx, p.Nomad, past.Job)
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		if prior.Job != nil {
+			plan.Actions = append(plan.Actions, Register)
+			plan.change.register, plan.change.submission = prior.Job, prior.Submission
+		}
+		return nil
+	}
+	plan.Live = &live.State
+	plan.change.basis.JobModifyIndex = *live.Job.JobModifyIndex
+	if prior.Job == nil || prior.Stopped {
+		if !live.State.Stopped {
+			plan.Actions = append(plan.Actions, Stop)
+		}
+		return nil
+	}
+	diff, err := dryRun(ctx, p.Nomad, prior.Job)
+	if err != nil {
+		return err
+	}
+	if isNone(diff) && !live.State.Stopped {
+		return nil
+	}
+	plan.LiveDiff = marked(differences(live.Job, prior.Job, diff), true)
+	plan.Actions = append(plan.Actions, Register)
+	plan.change.register, plan.change.submission = prior.Job, prior.Submission
+	return nil
+}
