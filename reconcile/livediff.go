@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -14,15 +15,17 @@ import (
 // differences says in the paths of job files what Nomad's dry-run found: of the
 // differences between the two specs, those at places that the dry-run names.
 // What Nomad adds by itself is in no dry-run, so it is no difference. A place
-// that only the dry-run knows is shown as the dry-run shows it.
-func differences(before, after *api.Job, d *api.JobDiff) []job.Difference {
+// that only the dry-run knows is shown as the dry-run shows it, unless done, the
+// dry-run of what was shown already, names it too.
+func differences(before, after *api.Job, d, done *api.JobDiff) []job.Difference {
 	a, b := job.Clone(before), job.Clone(after)
 	a.Canonicalize()
 	b.Canonicalize()
 	local := job.Diff(a, b, nil)
+	explained := places(done)
 	var out []job.Difference
 	for _, place := range places(d) {
-		found := false
+		found := slices.ContainsFunc(explained, place.same)
 		for _, diff := range local {
 			if within(diff.Path, place.path) {
 				out, found = appendOnce(out, diff), true
@@ -62,6 +65,8 @@ type place struct {
 	path job.Path
 	raw  []job.Difference
 }
+
+func (p place) same(other place) bool { return p.path.Equal(other.path) }
 
 func places(d *api.JobDiff) []place {
 	if d == nil {

@@ -86,20 +86,20 @@ func findingsOnly(l *Live, fixes *api.JobDiff) []Change {
 	if fixes == nil {
 		return nil
 	}
-	return marked(differences(l.Job, l.Fixed, fixes), true)
+	return marked(differences(l.Job, l.Fixed, fixes, nil), true)
 }
 
 // changes: first what the fixes change, then what still differs between the
 // live job with its fixes and the desired job: drift.
 func changes(l *Live, desired *api.Job, fixes, all *api.JobDiff) []Change {
 	if fixes == nil || isNone(fixes) {
-		return marked(differences(l.Job, desired, all), false)
+		return marked(differences(l.Job, desired, all, nil), false)
 	}
-	out := marked(differences(l.Job, l.Fixed, fixes), true)
+	out := marked(differences(l.Job, l.Fixed, fixes, nil), true)
 	if sameDiff(fixes, all) {
 		return out
 	}
-	for _, d := range differences(l.Fixed, desired, all) {
+	for _, d := range differences(l.Fixed, desired, all, fixes) {
 		if !slices.ContainsFunc(out, func(c Change) bool { return c.Path.Equal(d.Path) && c.After.RawEquals(d.After) }) {
 			out = append(out, Change{Difference: d})
 		}

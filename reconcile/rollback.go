@@ -304,7 +304,7 @@ func (p *Planner) rollBackJob(ctx context.Context, plan *Plan, past history.Run,
 	if isNone(diff) && !live.State.Stopped {
 		return nil
 	}
-	plan.LiveDiff = marked(differences(live.Job, prior.Job, diff), true)
+	plan.LiveDiff = marked(differences(live.Job, prior.Job, diff, nil), true)
 	plan.Actions = append(plan.Actions, Register)
 	plan.change.register, plan.change.submission = prior.Job, prior.Submission
 	return nil

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"nomad-reconcile/cmd/reconcile/report"
+	"nomad-reconcile/reconcile"
+	"nomad-reconcile/state/history"
+)
+
+func runApply(in *invocation) int {
+	var f planFlags
+	var yes bool
+	f.declare(in.flags)
+	in.flags.BoolVar(&yes, "auto-approve", false, "do not ask")
+	code, ok := in.parse("[JOB|FILE...]", `
+		Does what reconcile plan shows with the same arguments, after asking. Each job is a
+		run of its own: backup, write, register with check-and-set, gates; a gate that
+		fails puts file and job back. A run that a crash left open is settled first.`)
+	if !ok {
+		return code
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	s, err := in.open(wants{config: f.config, args: in.args}, true)
+	if err != nil {
+		return in.refuse(err)
+	}
+	progress := report.NewProgress(in.stderr, in.err, in.live)
+	defer progress.Close()
+	applier := s.applier(in, "apply", progress)
+	settled, settleCode := in.settleOpen(ctx, s, applier)
+	plans, code, err := in.plan(ctx, s, f.syncOf(s.config))
+	if err != nil {
+		return in.refuse(err)
+	}
+	if !f.json {
+		report.Plans(in.stdout, plans, in.out)
+	}
+	if err := in.approve(s, plans, yes, f.json); err != nil {
+		return in.refuse(err)
+	}
+	runs, applyCode := in.applyAll(ctx, applier, plans, s.config.Limits.Concurrency)
+	progress.Close()
+	return worst(code, settleCode, applyCode, in.showRuns(append(settled, runs...), f.json))
+}
+
+func (in *invocation) showRuns(runs []history.Run, asJSON bool) int {
+	if asJSON {
+		if err := report.RunsJSON(in.stdout, runs); err != nil {
+			return in.fail(err)
+		}
+	} else {
+		report.Runs(in.stdout, runs, in.out)
+	}
+	codes := make([]int, len(runs))
+	for i, r := range runs {
+		codes[i] = runCode(r.Result)
+	}
+	return worst(codes...)
+}
+
+func runCode(r history.Result) int {
+	switch r {
+	case history.Held:
+		return exitHeld
+	case history.Denied:
+		return exitDenied
+	case history.RolledBack:
+		return exitRolledBack
+	case history.Failed:
+		return exitFailed
+	}
+	return exitOK
+}
+
+func (s *session) applier(in *invocation, kind string, progress *report.Progress) *reconcile.Applier {
+	a := &reconcile.Applier{Nomad: s.client, History: s.store, Kind: kind, Beside: s.config.Backup.Beside, Clock: in.now}
+	if progress != nil {
+		a.Progress = progress.Event
+	}
+	return a
+}
+
+// settleOpen finishes or undoes what a crash left open, before anything is planned.
+func (in *invocation) settleOpen(ctx context.Context, s *session, a *reconcile.Applier) ([]history.Run, int) {
+	open, err := s.store.Unfinished()
+	code := exitOK
+	if err != nil {
+		code = in.fail(err)
+	}
+	var settled []history.Run
+	for _, run := range open {
+		in.printErr("Run %s was interrupted; settling it first.\n", run.ID)
+		_, next, err := s.store.Load(run.ID)
+		if err == nil {
+			var done history.Run
+			if done, err = a.Settle(ctx, run, s.planner.RolloutOf(next.Job), false); err == nil {
+				settled = append(settled, done)
+			}
+		}
+		if err != nil {
+			code = in.fail(err)
+		}
+	}
+	return settled, code
+}
+
+// approve asks on a terminal; elsewhere somebody has to have said yes before.
+func (in *invocation) approve(s *session, plans []reconcile.Plan, yes, asJSON bool) error {
+	changes := 0
+	for _, p := range plans {
+		if p.Does() {
+			changes++
+		}
+	}
+	switch {
+	case changes == 0:
+		return nil
+	case yes && len(in.args) == 0 && changes > s.config.Limits.MaxChanges:
+		return fmt.Errorf("%d jobs would change and limits.max_changes is %d; name the jobs: reconcile apply -auto-approve JOB...", changes, s.config.Limits.MaxChanges)
+	case yes:
+		return nil
+	case !in.interactive || asJSON:
+		return errors.New("this would change something and nobody can be asked here: reconcile apply -auto-approve")
+	}
+	return in.ask(fmt.Sprintf("Change %d job(s)?", changes))
+}
+
+func (in *invocation) ask(question string) error {
+	in.print("\n%s Only \"yes\" is a yes: ", question)
+	answer, err := bufio.NewReader(in.stdin).ReadString('\n')
+	if err == nil && strings.TrimSpace(answer) == "yes" {
+		return nil
+	}
+	return errors.New("not approved; nothing was changed")
+}
+
+// applyAll runs the plans, a few at a time; the runs come back in the plans' order.
+func (in *invocation) applyAll(ctx context.Context, a *reconcile.Applier, plans []reconcile.Plan, concurrency int) ([]history.Run, int) {
+	runs := make([]*history.Run, len(plans))
+	codes := make([]int, len(plans))
+	var g errgroup.Group
+	g.SetLimit(max(concurrency, 1))
+	var printing sync.Mutex
+	for i, p := range plans {
+		g.Go(func() error {
+			if ctx.Err() != nil && p.Does() {
+				codes[i] = exitError
+				return nil
+			}
+			run, err := a.Apply(ctx, p)
+			if err != nil {
+				printing.Lock()
+				defer printing.Unlock()
+				codes[i] = in.fail(err)
+				return nil
+			}
+			runs[i] = &run
+			return nil
+		})
+	}
+	_ = g.Wait()
+	var out []history.Run
+	for _, r := range runs {
+		if r != nil {
+			out = append(out, *r)
+		}
+	}
+	return slices.Clip(out), worst(codes...)
+}

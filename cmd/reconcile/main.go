@@ -1,0 +1,55 @@
+// Command reconcile keeps HashiCorp Nomad jobs the way policy files say they
+// must be. There is one file for each verb; only this package prints, exits and
+// reads the environment.
+package main
+
+import (
+	"os"
+
+	"github.com/hashicorp/cli"
+)
+
+func main() { os.Exit(run(newShell(), os.Args[1:])) }
+
+// verbs are the commands in the order of help.
+func verbs(sh *shell) map[string]cli.CommandFactory {
+	all := map[string]verb{
+		"init":       {synopsis: "Write a commented reconcile.hcl and a first policy for the job files here", run: runInit},
+		"check":      {synopsis: "Hold job files against policies; needs no Nomad", run: runCheck},
+		"plan":       {synopsis: "Show what would be done, to files and to live jobs", run: runPlan},
+		"apply":      {synopsis: "Do what the plan shows, with backups, gates and rollback", run: runApply},
+		"agent":      {synopsis: "Hold jobs continuously", run: runAgent},
+		"history":    {synopsis: "List past runs", run: runHistory},
+		"rollback":   {synopsis: "Bring file and job back to before a run", run: runRollback},
+		"render":     {synopsis: "Print what a job file evaluates to, as JSON", run: runRender},
+		"demo":       {synopsis: "The whole story in a minute, on an embedded Nomad", run: runDemo},
+		"version":    {synopsis: "Print the version", run: runVersion},
+		"completion": {synopsis: "Print a completion script for bash, zsh or fish", run: runCompletion},
+	}
+	factories := map[string]cli.CommandFactory{}
+	for name, v := range all {
+		v.name, v.shell = name, sh
+		factories[name] = func() (cli.Command, error) { return &v, nil }
+	}
+	return factories
+}
+
+func run(sh *shell, args []string) int {
+	if len(args) == 1 && (args[0] == "-version" || args[0] == "--version" || args[0] == "-v") {
+		args = []string{"version"}
+	}
+	app := &cli.CLI{
+		Name: "reconcile", Args: args, Commands: verbs(sh), Autocomplete: true,
+		HelpFunc: help, HelpWriter: sh.stdout, ErrorWriter: sh.stderr,
+	}
+	code, err := app.Run()
+	if err != nil {
+		sh.fail(err)
+		return exitError
+	}
+	if code == 127 { // no such verb
+		sh.printErr("Did you mean %q? `reconcile -help` lists the verbs.\n", nearest(args, app.Commands))
+		return exitError
+	}
+	return code
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+
+	"nomad-reconcile/cmd/reconcile/report"
+	"nomad-reconcile/config"
+	"nomad-reconcile/reconcile"
+	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/nomad"
+)
+
+// planFlags are what plan and apply share: with the same arguments the one
+// shows what the other would do.
+type planFlags struct {
+	config                     string
+	json                       bool
+	correctDrift, start, rerun bool
+}
+
+func (f *planFlags) declare(fs *flag.FlagSet) {
+	declareConfig(fs, &f.config)
+	fs.BoolVar(&f.json, "json", false, "print one JSON object instead of text")
+	fs.BoolVar(&f.correctDrift, "correct-drift", false, "register the file's job also where it differs from the live one without a finding")
+	fs.BoolVar(&f.start, "start", false, "start jobs that an operator stopped")
+	fs.BoolVar(&f.rerun, "rerun", false, "register batch jobs, which runs them again")
+}
+
+func declareConfig(fs *flag.FlagSet, into *string) {
+	fs.StringVar(into, "config", defaultConfig, "the configuration `FILE`")
+}
+
+// syncOf is what a person may do: what reconcile.hcl lets the agent do, and
+// what the command line lifts.
+func (f *planFlags) syncOf(c *config.Config) reconcile.Sync {
+	s := reconcile.Sync{
+		Fix: true, Drift: c.Sync.Drift, Create: c.Sync.Create, Prune: c.Sync.Prune,
+		Person: true, Start: f.start, Rerun: f.rerun,
+	}
+	if f.correctDrift {
+		s.Drift = reconcile.Correct
+	}
+	return s
+}
+
+// session is a project with its connections.
+type session struct {
+	*project
+	client  *nomad.Client
+	store   *history.Store
+	planner *reconcile.Planner
+	sel     reconcile.Selection
+}
+
+func (in *invocation) open(w wants, remember bool) (*session, error) {
+	p, err := in.load(w)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{project: p}
+	if s.client, err = p.connect(); err != nil {
+		return nil, err
+	}
+	if remember {
+		if s.store, err = p.history(in.shell); err != nil {
+			return nil, err
+		}
+	}
+	s.planner = p.planner(in.shell, s.client, s.store)
+	if len(w.policies) == 0 {
+		s.sel, err = p.selection(w.args)
+	}
+	return s, err
+}
+
+// plan makes the plans; what is wrong with files and policies is printed.
+func (in *invocation) plan(ctx context.Context, s *session, sync reconcile.Sync) ([]reconcile.Plan, int, error) {
+	result, err := s.planner.Plan(ctx, s.sel, sync)
+	if err != nil {
+		return nil, exitError, err
+	}
+	if err := unknown(s.sel, result.Plans); err != nil {
+		return nil, exitError, err
+	}
+	return result.Plans, in.mistakes(result.Diagnostics, result.Sources), nil
+}
+
+func runPlan(in *invocation) int {
+	var f planFlags
+	var policy repeated
+	var detailed bool
+	f.declare(in.flags)
+	in.flags.Var(&policy, "policy", "a policy `FILE` or folder, instead of a configuration; may be repeated")
+	in.flags.BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 if there is something to do or to report")
+	code, ok := in.parse("[JOB|FILE...]", `
+		Shows, for every job or those named, what does not hold and what would be done:
+		findings with their source lines, the file diff, the live diff, the steps, the
+		gates, and what a failure does. Nothing is changed.`)
+	if !ok {
+		return code
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	s, err := in.open(wants{f.config, policy, in.args}, len(policy) == 0)
+	if err != nil {
+		return in.refuse(err)
+	}
+	plans, code, err := in.plan(ctx, s, f.syncOf(s.config))
+	if err != nil {
+		return in.refuse(err)
+	}
+	if f.json {
+		if err := report.PlansJSON(in.stdout, plans); err != nil {
+			return in.refuse(err)
+		}
+	} else {
+		report.Plans(in.stdout, plans, in.out)
+	}
+	return worst(code, planCode(plans, detailed))
+}
+
+// refuse prints an error unless it was shown already.
+func (in *invocation) refuse(err error) int {
+	if errors.Is(err, errShown) {
+		return exitError
+	}
+	return in.fail(err)
+}
+
+func planCode(plans []reconcile.Plan, detailed bool) int {
+	codes := make([]int, 0, len(plans))
+	for _, p := range plans {
+		switch p.Condition {
+		case reconcile.Denied:
+			codes = append(codes, exitDenied)
+		case reconcile.Held, reconcile.Converging:
+			codes = append(codes, exitHeld)
+		case reconcile.OutOfSync, reconcile.Orphan:
+			if detailed {
+				codes = append(codes, exitChanges)
+			}
+		}
+	}
+	return worst(codes...)
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/config"
+	"nomad-reconcile/policies"
+	"nomad-reconcile/reconcile"
+	"nomad-reconcile/reconcile/gates"
+	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/jobspec"
+	"nomad-reconcile/state/nomad"
+	"nomad-reconcile/state/source"
+)
+
+// project is a loaded configuration with its policies: what all verbs that read
+// the config work on.
+type project struct {
+	config   *config.Config
+	policies *policies.Set
+	sources  []reconcile.Source
+	watch    []string // what the agent watches beside the sources
+}
+
+const defaultConfig = "reconcile.hcl"
+
+// errShown: what is wrong has been printed already.
+var errShown = errors.New("shown")
+
+// wants is which project a verb asks for: that of a configuration, or the one
+// that -policy and the job files on the command line make without one.
+type wants struct {
+	config   string
+	policies []string
+	args     []string
+}
+
+// load reads configuration and policies. Mistakes in them are printed; then the
+// error is errShown.
+func (sh *shell) load(w wants) (*project, error) {
+	if len(w.policies) > 0 {
+		return sh.loadBare(w)
+	}
+	src, err := os.ReadFile(w.config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check and plan need none", w.config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg, diags := config.Load(w.config, src)
+	if sh.mistakes(diags, map[string]*hcl.File{w.config: {Bytes: src}}) != exitOK {
+		return nil, errShown
+	}
+	p := &project{config: cfg}
+	if abs, err := filepath.Abs(w.config); err == nil {
+		p.watch = append(p.watch, abs)
+	}
+	for _, s := range cfg.Sources {
+		converted, err := sourceOf(s)
+		if err != nil {
+			return nil, err
+		}
+		p.sources = append(p.sources, converted)
+	}
+	for _, path := range cfg.Policies {
+		p.watch = append(p.watch, path.Abs)
+	}
+	return p, sh.loadPolicies(p, cfg.Policies)
+}
+
+// loadBare makes a project of -policy and the files and folders named.
+func (sh *shell) loadBare(w wants) (*project, error) {
+	cfg := config.Default(".")
+	cfg.Policies = nil
+	for _, path := range w.policies {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Policies = append(cfg.Policies, config.Path{Shown: path, Abs: abs})
+	}
+	p := &project{config: cfg}
+	if len(w.args) == 0 {
+		return nil, errors.New("with -policy and no configuration, say which job files or folders: reconcile check -policy FILE JOBFILE...")
+	}
+	for _, arg := range w.args {
+		s, err := bareSource(arg)
+		if err != nil {
+			return nil, err
+		}
+		p.sources = append(p.sources, s)
+	}
+	return p, sh.loadPolicies(p, cfg.Policies)
+}
+
+func bareSource(arg string) (reconcile.Source, error) {
+	info, err := os.Stat(arg)
+	if err != nil {
+		return reconcile.Source{}, fmt.Errorf("reading the job file %s: %w", arg, err)
+	}
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return reconcile.Source{}, err
+	}
+	if info.IsDir() {
+		return reconcile.Source{Directory: source.Directory{
+			Name: arg, Path: abs, Shown: arg, Include: config.DefaultInclude(), Exclude: config.DefaultExclude(),
+		}}, nil
+	}
+	return reconcile.Source{Directory: source.Directory{
+		Name: arg, Path: filepath.Dir(abs), Shown: filepath.Dir(arg), Include: []string{literalGlob(filepath.Base(abs))},
+	}}, nil
+}
+
+// literalGlob is a glob that matches one name alone.
+func literalGlob(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`).Replace(name)
+}
+
+func sourceOf(s config.Source) (reconcile.Source, error) {
+	out := reconcile.Source{
+		Directory: source.Directory{
+			Name: s.Name, Path: s.Path.Abs, Shown: s.Path.Shown, Include: s.Include, Exclude: s.Exclude, Namespace: s.Namespace,
+		},
+		Vars: s.Vars,
+	}
+	for _, path := range s.VarFiles {
+		data, err := os.ReadFile(path.Abs)
+		if err != nil {
+			return out, fmt.Errorf("reading var_files of source %q: %w", s.Name, err)
+		}
+		out.VarFiles = append(out.VarFiles, jobspec.VarFile{Name: path.Shown, Bytes: data})
+	}
+	return out, nil
+}
+
+// loadPolicies reads every policy file: files as named, folders with all
+// *.policy.hcl below.
+func (sh *shell) loadPolicies(p *project, paths []config.Path) error {
+	var sources []policies.Source
+	for _, path := range paths {
+		found, err := policyFiles(path)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, found...)
+	}
+	set, diags := policies.Load(sources, gates.Kinds())
+	files := map[string]*hcl.File{}
+	for _, s := range sources {
+		files[s.Name] = &hcl.File{Bytes: s.Bytes}
+	}
+	if sh.mistakes(diags, files) != exitOK {
+		return errShown
+	}
+	p.policies = set
+	return nil
+}
+
+func policyFiles(path config.Path) ([]policies.Source, error) {
+	info, err := os.Stat(path.Abs)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policies %s: %w; `policies` in reconcile.hcl names files or folders", path.Shown, unwrapPath(err))
+	}
+	if !info.IsDir() {
+		data, err := os.ReadFile(path.Abs)
+		if err != nil {
+			return nil, fmt.Errorf("reading the policy %s: %w", path.Shown, unwrapPath(err))
+		}
+		return []policies.Source{{Name: path.Shown, Bytes: data}}, nil
+	}
+	dir := source.Directory{Name: "policies", Path: path.Abs, Shown: path.Shown, Include: []string{"**/*.policy.hcl"}}
+	names, err := dir.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []policies.Source
+	for _, name := range names {
+		doc, err := dir.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, policies.Source{Name: doc.Name, Bytes: doc.Bytes})
+	}
+	return out, nil
+}
+
+// unwrapPath drops the path that the message around it names already.
+func unwrapPath(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// planner is the looking half; with nomad it looks at the live side too.
+func (p *project) planner(sh *shell, client *nomad.Client, store *history.Store) *reconcile.Planner {
+	out := &reconcile.Planner{
+		Sources: p.sources, Policies: p.policies, History: store, Env: sh.environ,
+		Namespaces: p.config.Nomad.Namespaces, Concurrency: p.config.Limits.Concurrency,
+	}
+	if client != nil {
+		out.Nomad = client
+	}
+	return out
+}
+
+// connect makes the Nomad client: what reconcile.hcl says, then NOMAD_*.
+func (p *project) connect() (*nomad.Client, error) {
+	cfg := api.DefaultConfig()
+	if p.config.Nomad.Address != "" {
+		cfg.Address = p.config.Nomad.Address
+	}
+	return nomad.New(cfg)
+}
+
+func (p *project) history(sh *shell) (*history.Store, error) {
+	return history.Open(p.config.State.Dir.Abs, p.config.State.Keep, sh.now)
+}
+
+// selection tells job files from job IDs among a verb's arguments.
+func (p *project) selection(args []string) (reconcile.Selection, error) {
+	var sel reconcile.Selection
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case err == nil && !info.IsDir():
+			abs, err := filepath.Abs(arg)
+			if err != nil {
+				return sel, err
+			}
+			if !p.holds(abs) {
+				return sel, fmt.Errorf("%s is in no source of %s; add a source, or use -policy to do without", arg, p.config.Path)
+			}
+			sel.Files = append(sel.Files, abs)
+		case err != nil && looksLikeFile(arg):
+			return sel, fmt.Errorf("reading the job file %s: %w", arg, unwrapPath(err))
+		default:
+			sel.Jobs = append(sel.Jobs, arg)
+		}
+	}
+	return sel, nil
+}
+
+func looksLikeFile(arg string) bool {
+	return slices.Contains([]string{".hcl", ".nomad", ".job"}, filepath.Ext(arg))
+}
+
+func (p *project) holds(path string) bool {
+	for _, s := range p.sources {
+		paths, err := s.List()
+		if err == nil && slices.Contains(paths, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// unknown is an error for a job that was named and is nowhere.
+func unknown(sel reconcile.Selection, plans []reconcile.Plan) error {
+	for _, name := range sel.Jobs {
+		known := slices.ContainsFunc(plans, func(p reconcile.Plan) bool {
+			return p.ID.Name == name || p.ID.Name+"@"+p.ID.Namespace == name
+		})
+		if !known {
+			return fmt.Errorf("no job file of the sources declares the job %q; `reconcile plan` without arguments lists what they declare", name)
+		}
+	}
+	return nil
+}

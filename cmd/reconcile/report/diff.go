@@ -1,0 +1,220 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/zclconf/go-cty/cty"
+
+	"nomad-reconcile/reconcile"
+	"nomad-reconcile/state/job"
+)
+
+// fileDiff is the unified diff of the file.
+func (p *page) fileDiff(diff string) {
+	if diff == "" {
+		return
+	}
+	p.section("File:")
+	p.diffLines(redactDiff(strings.TrimSuffix(diff, "\n")))
+}
+
+func (p *page) diffLines(diff string) {
+	for line := range strings.SplitSeq(diff, "\n") {
+		line = printable(strings.TrimSuffix(line, "\r"))
+		if line == " " {
+			line = ""
+		}
+		p.line(4, p.paint(diffColor(line), line))
+	}
+}
+
+func diffColor(line string) string {
+	switch {
+	case strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
+		return bold
+	case strings.HasPrefix(line, "@@"):
+		return cyan
+	case strings.HasPrefix(line, "-"):
+		return red
+	case strings.HasPrefix(line, "+"):
+		return green
+	}
+	return ""
+}
+
+// liveDiff is what differs in the live job, place by place.
+func (p *page) liveDiff(plan reconcile.Plan) {
+	if len(plan.LiveDiff) == 0 {
+		return
+	}
+	p.section("Live job:")
+	for _, c := range plan.LiveDiff {
+		p.change(c)
+	}
+}
+
+func (p *page) change(c reconcile.Change) {
+	before, after := plain(c.Path, c.Before), plain(c.Path, c.After)
+	sign := p.paint(yellow, "~ ")
+	head := c.Path.String()
+	note := kind(c)
+	text := inline(before) + " -> " + inline(after)
+	if room := p.room(6); !manyLines(before, after) && (room == 0 || cells(head)+2+cells(text)+2+cells(note) <= room) {
+		p.line(4, sign+head+": "+text+p.paint(dim, "  "+note))
+		return
+	}
+	p.line(4, sign+p.fitted(head, "  "+note, 6))
+	if !manyLines(before, after) && fits(text, p.room(8)) {
+		p.line(8, text)
+		return
+	}
+	p.lineDiff(asLines(before), asLines(after))
+}
+
+func fits(text string, room int) bool { return room == 0 || cells(text) <= room }
+
+// kind says what becomes of a difference.
+func kind(c reconcile.Change) string {
+	switch {
+	case c.Finding && c.Stays:
+		return "(fix, not done)"
+	case c.Finding:
+		return "(fix)"
+	case c.Stays:
+		return "(drift, stays)"
+	}
+	return "(drift, corrected)"
+}
+
+func manyLines(values ...any) bool {
+	return slices.ContainsFunc(values, func(v any) bool {
+		s, ok := v.(string)
+		return ok && strings.Contains(strings.TrimSuffix(s, "\n"), "\n")
+	})
+}
+
+// shownMost is how many lines of a long value are shown.
+const shownMost = 20
+
+// lineDiff shows two values line by line: what changed, with a little around it.
+func (p *page) lineDiff(before, after []string) {
+	join := func(lines []string) string {
+		if len(lines) == 0 {
+			return ""
+		}
+		return strings.Join(lines, "\n") + "\n"
+	}
+	lines := strings.Split(strings.TrimSuffix(udiff.Unified("a", "b", join(before), join(after)), "\n"), "\n")
+	lines = lines[min(3, len(lines)):] // the file names and the first hunk's place
+	if len(lines) == 0 {
+		p.line(8, p.paint(dim, "(differs in what is redacted)"))
+	}
+	for i, line := range lines {
+		if i == shownMost {
+			p.line(8, p.paint(dim, fmt.Sprintf("... %s more", count(len(lines)-i, "line"))))
+			return
+		}
+		if strings.HasPrefix(line, "@@") {
+			line = "  ..."
+		}
+		mark, text := line[:min(1, len(line))], line[min(1, len(line)):]
+		p.line(8, p.paint(diffColor(line), clip(mark+" "+expand(strings.TrimSuffix(text, "\r")), p.room(8))))
+	}
+}
+
+// asLines: a text by its lines, a list by its elements, anything else as one.
+func asLines(v any) []string {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case string:
+		if !strings.Contains(v, "\n") {
+			return []string{inline(v)}
+		}
+		return strings.Split(printable(strings.TrimSuffix(v, "\n")), "\n")
+	case []any:
+		out := make([]string, len(v))
+		for i := range v {
+			out[i] = inline(v[i])
+		}
+		return out
+	case map[string]any:
+		var out []string
+		for _, key := range sortedKeys(v) {
+			out = append(out, key+" = "+inline(v[key]))
+		}
+		return out
+	}
+	return []string{inline(v)}
+}
+
+func sortedKeys(m map[string]any) []string {
+	out := make([]string, 0, len(m))
+	for key := range m {
+		out = append(out, key)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// plain is the value at a path for printing, without its secrets.
+func plain(p job.Path, v cty.Value) any { return redactValue(p, goValue(v)) }
+
+func plainNamed(name string, v cty.Value) any {
+	return redactValue(job.Path{}.Attr(name), goValue(v))
+}
+
+func goValue(v cty.Value) any {
+	if v == cty.NilVal {
+		return nil
+	}
+	out, err := job.GoValue(v)
+	if err != nil { // a value that no job can hold, such as an unknown one
+		return fmt.Sprintf("(%v)", err)
+	}
+	return out
+}
+
+// inline is a value in one line, as a job file would say it.
+func inline(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "not set"
+	case string:
+		if v == job.Redacted || v == "{ ... }" {
+			return v
+		}
+		return quoted(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = inline(v[i])
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any:
+		parts := make([]string, 0, len(v))
+		for _, key := range sortedKeys(v) {
+			parts = append(parts, printable(key)+" = "+inline(v[key]))
+		}
+		if len(parts) == 0 {
+			return "{}"
+		}
+		return "{ " + strings.Join(parts, ", ") + " }"
+	}
+	return fmt.Sprint(v)
+}
+
+// quoted is a string in quotes; other scripts stay readable.
+func quoted(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(s) != nil {
+		return `"` + printable(s) + `"`
+	}
+	return printable(strings.TrimSuffix(b.String(), "\n"))
+}

@@ -1,0 +1,5 @@
+state {
+}
+state {
+  keep = 3
+}

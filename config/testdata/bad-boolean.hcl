@@ -1,0 +1,3 @@
+backup {
+  beside = "yes"
+}

@@ -1,0 +1,4 @@
+limits {
+  concurrency = 0
+  max_changes = 1.5
+}

@@ -1,0 +1,3 @@
+nomad {
+  namespaces = []
+}

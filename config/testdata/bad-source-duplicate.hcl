@@ -1,0 +1,5 @@
+source "directory" "jobs" {
+}
+source "directory" "jobs" {
+  path = "other"
+}

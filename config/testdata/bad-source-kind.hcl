@@ -1,0 +1,3 @@
+source "git" "jobs" {
+  path = "jobs"
+}

@@ -1,0 +1,5 @@
+interval = 5
+
+sync {
+  create = "yes"
+}

@@ -1,0 +1,3 @@
+limit {
+  concurrency = 2
+}

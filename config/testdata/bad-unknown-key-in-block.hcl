@@ -1,0 +1,3 @@
+sync {
+  fixes = "apply"
+}

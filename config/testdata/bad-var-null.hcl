@@ -1,0 +1,3 @@
+source "directory" "jobs" {
+  var = { region = null }
+}

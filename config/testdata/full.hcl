@@ -1,0 +1,47 @@
+nomad {
+  address    = "https://nomad.example.com:4646"
+  namespaces = ["default", "prod"]
+}
+
+source "directory" "jobs" {
+  path      = "services"
+  include   = ["*.nomad"]
+  exclude   = ["old/**"]
+  namespace = "prod"
+  var       = { region = "eu", count = 3, debug = true, ratio = 0.5 }
+  var_files = ["prod.vars.hcl", "/etc/reconcile/common.vars.hcl"]
+}
+
+source "directory" "batch" {
+}
+
+policies = ["policies", "../shared/sudo.policy.hcl"]
+
+state {
+  dir  = "/var/lib/reconcile"
+  keep = 5
+}
+
+backup {
+  beside = true
+}
+
+sync {
+  fix    = "apply"
+  drift  = "correct"
+  create = "register"
+  prune  = "stop"
+}
+
+limits {
+  concurrency = 2
+  max_changes = 1
+}
+
+interval = "1m30s"
+settle   = "0s"
+
+log {
+  level  = "debug"
+  format = "json"
+}

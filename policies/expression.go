@@ -1,0 +1,112 @@
+package policies
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// expression reports at load what could otherwise hide inside can and try until
+// the day it matters: functions and variables that do not exist, and patterns
+// that do not compile. It says whether the expression is free of these.
+func (d *decoder) expression(e hcl.Expression, variables ...string) bool {
+	before := len(d.diags)
+	types := d.calls(e)
+	for _, t := range e.Variables() {
+		if !insideAny(types, t.SourceRange()) {
+			d.variable(t, variables)
+		}
+	}
+	return len(d.diags) == before
+}
+
+// calls checks the function calls of an expression and returns where it holds
+// type constraints, the second argument of convert, which only look like calls
+// and variables.
+func (d *decoder) calls(e hcl.Expression) (types []hcl.Range) {
+	node, ok := e.(hclsyntax.Node)
+	if !ok {
+		return nil
+	}
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		if !ok || insideAny(types, call.Range()) {
+			return nil
+		}
+		d.call(call)
+		if call.Name == "convert" && len(call.Args) == 2 {
+			types = append(types, call.Args[1].Range())
+		}
+		return nil
+	})
+	return types
+}
+
+func insideAny(outer []hcl.Range, r hcl.Range) bool {
+	return slices.ContainsFunc(outer, func(o hcl.Range) bool {
+		return o.Start.Byte <= r.Start.Byte && r.End.Byte <= o.End.Byte
+	})
+}
+
+func (d *decoder) call(call *hclsyntax.FunctionCallExpr) {
+	if _, ok := functions[call.Name]; !ok {
+		known := slices.Sorted(maps.Keys(functions))
+		d.fail(call.NameRange, "Unknown function", "Policies have no function %q.%s", call.Name, functionHint(call.Name, known))
+		return
+	}
+	if call.Name != "matches" || len(call.Args) == 0 {
+		return
+	}
+	if v, diags := call.Args[0].Value(nil); !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+		d.regexp(call.Args[0].Range(), v.AsString())
+	}
+}
+
+func functionHint(name string, known []string) string {
+	switch name {
+	case "abspath", "basename", "dirname", "file", "filebase64", "fileexists", "fileset", "pathexpand":
+		return " They have those of job files without the ones that look at files."
+	}
+	return didYouMean(name, known)
+}
+
+func (d *decoder) variable(t hcl.Traversal, known []string) {
+	name := t.RootName()
+	switch {
+	case slices.Contains(known, name):
+	case len(known) == 0:
+		d.fail(t.SourceRange(), "No variables here", "The value must be a constant; %q is known only when a job is checked.", name)
+	default:
+		d.fail(t.SourceRange(), "Unknown variable", "Expressions here see %s, not %q.%s%s",
+			strings.Join(known, ", "), name, didYouMean(name, known), interpolationHint(name))
+	}
+}
+
+func interpolationHint(name string) string {
+	switch name {
+	case "node", "attr", "meta", "env":
+		return " For one of Nomad's runtime interpolations write $${...}."
+	}
+	return ""
+}
+
+// evaluate gives an expression the type that its place needs. A value that is
+// null, or that cannot be had, is an error at the expression, never a pass.
+func evaluate(e hcl.Expression, ctx *hcl.EvalContext, want cty.Type, what string) (cty.Value, hcl.Diagnostics) {
+	v, diags := e.Value(ctx)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	out, err := convert.Convert(v, want)
+	if err != nil || out.IsNull() || !out.IsKnown() {
+		diag := failure(e.Range(), "Wrong type", "%s must be %s%s.", what, article(want.FriendlyName()), given(v))
+		diag.Expression, diag.EvalContext = e, ctx
+		return cty.NilVal, hcl.Diagnostics{diag}
+	}
+	return out, nil
+}

@@ -1,0 +1,37 @@
+package policies
+
+// globMatch reports whether pattern matches all of s: `*` stands for any text,
+// `/` included (job IDs hold it), `?` for one byte, everything else for itself.
+func globMatch(pattern, s string) bool {
+	star, retry := -1, 0
+	p, i := 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, retry = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p++
+			i++
+		case star >= 0: // let the last star take one byte more
+			retry++
+			p, i = star+1, retry
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// anyGlob is the first of the patterns that matches s.
+func anyGlob(patterns []string, s string) (string, bool) {
+	for _, p := range patterns {
+		if globMatch(p, s) {
+			return p, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,280 @@
+package jobspec
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/nomad/api"
+	"github.com/zclconf/go-cty/cty"
+
+	"nomad-reconcile/state/job"
+)
+
+// add writes what is not there yet: an attribute, or a block with one.
+func (s *splicer) add(pl place, e job.Edit, rest job.Path) []candidate {
+	if e.Op != job.Set {
+		return nil
+	}
+	var out []candidate
+	for _, text := range s.newLines(e, rest) {
+		if _, isBlock := blockField(e.Path, len(e.Path)-len(rest)); isBlock {
+			out = append(out, s.addBlock(pl.block, rest[0].Name, text))
+		} else {
+			out = append(out, s.addAttribute(pl.block, rest[0].Name, text)...)
+		}
+	}
+	return out
+}
+
+// newLines are the ways to write what comes after pl: the value of an attribute,
+// or the inside of a block, with \n and without indentation of its own.
+func (s *splicer) newLines(e job.Edit, rest job.Path) []string {
+	depth := len(e.Path) - len(rest)
+	field, isBlock := blockField(e.Path, depth)
+	switch {
+	case len(rest) == 1 && !isBlock:
+		return literals(e.Value)
+	case len(rest) == 1 && field.Type.Kind() == reflect.Map:
+		return blockLines(e.Value)
+	case len(rest) < 2 || !isBlock:
+		return nil
+	}
+	var out []string
+	for _, inner := range s.newLines(e, rest[1:]) {
+		name := rest[1].Name
+		if !hclsyntax.ValidIdentifier(name) {
+			continue
+		}
+		if _, isBlock := blockField(e.Path, depth+1); isBlock {
+			out = append(out, name+" {\n"+indentLines(inner, s.unit, "\n")+"\n}")
+		} else {
+			out = append(out, name+" = "+inner)
+		}
+	}
+	return out
+}
+
+// blockLines writes an object as the lines of a block of free keys.
+func blockLines(v cty.Value) []string {
+	if v == cty.NilVal || v.IsNull() || !v.CanIterateElements() || v.LengthInt() == 0 {
+		return nil
+	}
+	values := v.AsValueMap()
+	width := 0
+	for name := range values {
+		if !hclsyntax.ValidIdentifier(name) {
+			return nil
+		}
+		width = max(width, len(name))
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		texts := literals(values[name])
+		if len(texts) == 0 {
+			return nil
+		}
+		lines = append(lines, name+strings.Repeat(" ", width-len(name))+" = "+texts[0])
+	}
+	return []string{strings.Join(lines, "\n")}
+}
+
+// blockField is the field that step i of a path names, if job files write it as a
+// block that can be made from nothing.
+func blockField(p job.Path, i int) (job.Field, bool) {
+	t := reflect.TypeFor[api.Job]()
+	for n, s := range p {
+		if t == nil {
+			return job.Field{}, false
+		}
+		f, ok := job.FieldNamed(t, s.Name)
+		if n == i {
+			makeable := f.Type != nil && (f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Map && elemStruct(f.Type) == nil)
+			return f, ok && f.Kind == job.BlockField && makeable
+		}
+		if !ok || f.Kind != job.BlockField {
+			return job.Field{}, false
+		}
+		t = elemStruct(f.Type)
+	}
+	return job.Field{}, false
+}
+
+// addAttribute writes NAME = text into a body, in its indentation and alignment.
+func (s *splicer) addAttribute(b block, name, text string) []candidate {
+	if !hclsyntax.ValidIdentifier(name) {
+		return nil
+	}
+	open, closing := b.braces()
+	anchor := s.lastAttribute(b.body)
+	if s.oneLine(open, closing) {
+		return []candidate{s.unfold(b, name+" = "+text)}
+	}
+	if anchor == nil {
+		at := s.nextLine(open)
+		return []candidate{{{at, at, s.indentAt(open) + s.unit + name + " = " + text + s.eol}}}
+	}
+	at := s.nextLine(s.contentEnd(anchor.SrcRange))
+	indent := s.indentAt(anchor.SrcRange.Start.Byte)
+	pad := s.padding(len(indent)+len(name), s.column(b.body, anchor))
+	return []candidate{{{at, at, indent + name + pad + "= " + text + s.eol}}}
+}
+
+// lastAttribute is the last attribute before a body's first block, or of all if
+// none stands before it.
+func (s *splicer) lastAttribute(body *hclsyntax.Body) *hclsyntax.Attribute {
+	var last *hclsyntax.Attribute
+	for _, attr := range sortedAttributes(body) {
+		if last == nil || len(body.Blocks) == 0 || attr.SrcRange.Start.Byte < body.Blocks[0].TypeRange.Start.Byte {
+			last = attr
+		}
+	}
+	if last != nil && len(body.Blocks) > 0 && last.SrcRange.Start.Byte > body.Blocks[0].TypeRange.Start.Byte {
+		return nil
+	}
+	return last
+}
+
+func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+	return slices.SortedFunc(maps.Values(body.Attributes), func(a, b *hclsyntax.Attribute) int {
+		return cmp.Compare(a.SrcRange.Start.Byte, b.SrcRange.Start.Byte)
+	})
+}
+
+// column is where the = stands in the lines that end with the anchor's, counted
+// in bytes from the start of the line; 0 if they do not agree.
+func (s *splicer) column(body *hclsyntax.Body, anchor *hclsyntax.Attribute) int {
+	at := func(a *hclsyntax.Attribute) int {
+		return a.EqualsRange.Start.Byte - s.lineStart(a.SrcRange.Start.Byte)
+	}
+	column := at(anchor)
+	line := anchor.SrcRange.Start.Line
+	for _, attr := range slices.Backward(sortedAttributes(body)) {
+		if attr.SrcRange.Start.Byte >= anchor.SrcRange.Start.Byte {
+			continue
+		}
+		if attr.SrcRange.End.Line < line-1 || attr.SrcRange.Start.Line != attr.SrcRange.End.Line {
+			break
+		}
+		if at(attr) != column {
+			return 0
+		}
+		line = attr.SrcRange.Start.Line
+	}
+	return column
+}
+
+func (s *splicer) padding(width, column int) string {
+	return strings.Repeat(" ", max(column-width, 1))
+}
+
+// nextLine is the start of the line after the one that at stands in.
+func (s *splicer) nextLine(at int) int {
+	i := bytes.IndexByte(s.src[at:], '\n')
+	if i < 0 {
+		return len(s.src)
+	}
+	return at + i + 1
+}
+
+// unfold writes a block on one line anew on several, with a further line (or more)
+// in it.
+func (s *splicer) unfold(b block, text string) candidate {
+	open, closing := b.braces()
+	indent := s.indentAt(open)
+	lines := ""
+	if inside := strings.TrimSpace(string(s.src[open:closing])); inside != "" {
+		lines = s.eol + indent + s.unit + inside
+	}
+	lines += s.eol + indentLines(text, indent+s.unit, s.eol) + s.eol + indent
+	return candidate{{open, closing, lines}}
+}
+
+// addBlock writes a new block into a body: env after the driver, any other at the
+// end.
+func (s *splicer) addBlock(parent block, name, inside string) candidate {
+	text := name + " {\n" + indentLines(inside, s.unit, "\n") + "\n}"
+	open, closing := parent.braces()
+	if s.oneLine(open, closing) {
+		return s.unfold(parent, text)
+	}
+	at := s.lineStart(closing)
+	if driver := parent.body.Attributes["driver"]; driver != nil && name == "env" {
+		at = s.nextLine(s.contentEnd(driver.SrcRange))
+	}
+	text = indentLines(text, s.indentAt(open)+s.unit, s.eol) + s.eol
+	if before := s.lineStart(at - 1); !blank(s.src[before:at]) && before > s.lineStart(open) {
+		text = s.eol + text
+	}
+	if following := s.src[at:s.nextLine(at)]; !blank(following) && at < s.lineStart(closing) {
+		text += s.eol
+	}
+	return candidate{{at, at, text}}
+}
+
+// addItem writes a key into a map.
+func (s *splicer) addItem(o *hclsyntax.ObjectConsExpr, key string, value cty.Value) []candidate {
+	var out []candidate
+	for _, text := range literals(value) {
+		out = append(out, s.addItemText(o, key, text))
+	}
+	return out
+}
+
+func (s *splicer) addItemText(o *hclsyntax.ObjectConsExpr, key, text string) candidate {
+	open, closing := o.OpenRange.End.Byte, o.SrcRange.End.Byte-1
+	if len(o.Items) == 0 {
+		return s.firstItem(open, closing, key, text)
+	}
+	last := o.Items[len(o.Items)-1]
+	start, end := last.KeyExpr.Range().Start.Byte, s.contentEnd(last.ValueExpr.Range())
+	between := string(s.src[last.KeyExpr.Range().End.Byte:last.ValueExpr.Range().Start.Byte])
+	sign := strings.TrimSpace(between)
+	if s.src[start] == '"' || !hclsyntax.ValidIdentifier(key) {
+		key = quote(key)
+	}
+	comma := s.comma(end, closing)
+	if s.oneLine(end, closing) || !blank(s.src[s.lineStart(start):start]) {
+		return s.itemBehind(key, between, text, end, comma)
+	}
+	indent := s.indentAt(start)
+	item := indent + key + " = " + text
+	if sign == ":" {
+		item = indent + key + ": " + text
+	} else if column := last.KeyExpr.Range().End.Byte + strings.Index(between, sign) - s.lineStart(start); strings.HasPrefix(between, " ") {
+		item = indent + key + s.padding(len(indent)+len(key), column) + "= " + text
+	}
+	at := s.nextLine(max(end, comma))
+	if comma > end {
+		return candidate{{at, at, item + "," + s.eol}}
+	}
+	if len(o.Items) > 1 && s.comma(objectSpans(o)[0].end, objectSpans(o)[1].start) > objectSpans(o)[0].end {
+		return candidate{{end, end, ","}, {at, at, item + s.eol}}
+	}
+	return candidate{{at, at, item + s.eol}}
+}
+
+// itemBehind writes an item on the line of the one before.
+func (s *splicer) itemBehind(key, sign, text string, end, comma int) candidate {
+	item := key + sign + text
+	if comma > end {
+		return candidate{{comma, comma, " " + item + ","}}
+	}
+	return candidate{{end, end, ", " + item}}
+}
+
+func (s *splicer) firstItem(open, closing int, key, text string) candidate {
+	if !hclsyntax.ValidIdentifier(key) {
+		key = quote(key)
+	}
+	item := key + " = " + text
+	if s.oneLine(open, closing) {
+		return candidate{{open, closing, " " + item + " "}}
+	}
+	at := s.nextLine(open)
+	return candidate{{at, at, s.indentAt(open) + s.unit + item + s.eol}}
+}

@@ -1,0 +1,401 @@
+package jobspec
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/nomad/api"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/gocty"
+
+	"nomad-reconcile/state/job"
+)
+
+// decoder turns one syntax tree into one job. The walk below is the one place
+// that knows how a job file maps to nomad/api; special.go holds its exceptions.
+type decoder struct {
+	name   string
+	src    []byte
+	inputs Inputs
+	diags  hcl.Diagnostics
+	usesFS bool
+	trace  *trace // nil: nobody asks where things stand
+
+	base   *scope
+	vars   variables
+	locals locals
+
+	job    *api.Job
+	top    extras                    // what stands in the job for all its tasks
+	groups map[*api.TaskGroup]extras // the same in a group
+}
+
+func newDecoder(name string, src []byte, in Inputs, t *trace) *decoder {
+	return &decoder{
+		name: name, src: src, inputs: in, trace: t,
+		base:   &scope{ctx: &hcl.EvalContext{Variables: map[string]cty.Value{}}},
+		vars:   variables{declared: map[string]*declared{}},
+		locals: locals{exprs: map[string]*hclsyntax.Attribute{}, values: map[string]cty.Value{}},
+		job:    &api.Job{},
+		groups: map[*api.TaskGroup]extras{},
+	}
+}
+
+// functions are made when the first expression needs them.
+func (d *decoder) functions() map[string]function.Function {
+	if d.base.ctx.Functions == nil {
+		d.base.ctx.Functions = functionsFor(d.inputs.FS)
+	}
+	return d.base.ctx.Functions
+}
+
+func (d *decoder) add(diags hcl.Diagnostics) { d.diags = append(d.diags, diags...) }
+
+func (d *decoder) errorf(at hcl.Range, summary, detail string, args ...any) {
+	d.diags = append(d.diags, diagnostic(hcl.DiagError, at, summary, fmt.Sprintf(detail, args...)))
+}
+
+func (d *decoder) unknown(what, name string, at hcl.Range, known []string) {
+	d.errorf(at, "Unsupported "+what, "There is no %s %q here.%s", what, name, didYouMean(name, known))
+}
+
+// file decodes the whole file.
+func (d *decoder) file(body *hclsyntax.Body) {
+	for _, attr := range body.Attributes {
+		d.unknown("argument", attr.Name, attr.NameRange, nil)
+	}
+	header := d.topBlocks(body)
+	d.variableBlocks(body)
+	d.localBlocks(body)
+	d.collect(d.inputs)
+	d.checkVariables()
+	d.base.ctx.Variables["var"] = d.vars.object()
+	if d.diags.HasErrors() {
+		return
+	}
+	d.evaluateLocals()
+	if d.diags.HasErrors() || header == nil {
+		return
+	}
+	d.trace.header(header, d)
+	d.structBody(block{Block: header, body: header.Body, scope: d.base}, reflect.ValueOf(d.job).Elem(), nil)
+	if !d.diags.HasErrors() {
+		d.normalize(header.Labels[0])
+	}
+}
+
+// topBlocks checks which blocks there are and returns the job's.
+func (d *decoder) topBlocks(body *hclsyntax.Body) *hclsyntax.Block {
+	var found *hclsyntax.Block
+	for _, b := range body.Blocks {
+		switch {
+		case b.Type == "variable" || b.Type == "variables" || b.Type == "locals":
+		case b.Type != "job":
+			d.unknown("block", b.Type, b.TypeRange, []string{"job", "variable", "variables", "locals"})
+		case found != nil:
+			d.errorf(b.DefRange(), "Duplicate job block", "A job file holds one job; the first is at %s. Move this one to a file of its own.", found.DefRange())
+		case d.labels(b, 1):
+			found = b
+		}
+	}
+	if found == nil && !d.diags.HasErrors() {
+		d.errorf(body.MissingItemRange(), "Missing job block", "A job file needs a block `job \"NAME\" { ... }`.")
+	}
+	return found
+}
+
+// labels checks that a block has that many of them.
+func (d *decoder) labels(b *hclsyntax.Block, want int) bool {
+	switch {
+	case len(b.Labels) < want:
+		d.errorf(b.DefRange(), "Missing name for "+b.Type, "A %s block needs a label: `%s \"NAME\" { ... }`.", b.Type, b.Type)
+		return false
+	case len(b.Labels) > want:
+		d.errorf(b.LabelRanges[want], "Extraneous label for "+b.Type, "A %s block has %d label(s).", b.Type, want)
+		return false
+	}
+	return true
+}
+
+// justAttributes visits the attributes of a body that may hold nothing else.
+func (d *decoder) justAttributes(body *hclsyntax.Body, visit func(*hclsyntax.Attribute)) {
+	for _, b := range body.Blocks {
+		d.unknown("block", b.Type, b.TypeRange, nil)
+	}
+	attrs := slices.SortedFunc(maps.Values(body.Attributes), func(a, b *hclsyntax.Attribute) int {
+		return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte
+	})
+	for _, attr := range attrs {
+		visit(attr)
+	}
+}
+
+// schema is job.Fields by name.
+type schema struct {
+	attrs, blocks map[string]job.Field
+	label         *job.Field
+	names         []string
+	required      []string
+}
+
+var schemas sync.Map // reflect.Type -> *schema
+
+func schemaOf(t reflect.Type) *schema {
+	if s, ok := schemas.Load(t); ok {
+		return s.(*schema)
+	}
+	s := &schema{attrs: map[string]job.Field{}, blocks: map[string]job.Field{}}
+	for _, f := range job.Fields(t) {
+		switch f.Kind {
+		case job.LabelField:
+			s.label = new(f)
+			continue
+		case job.BlockField:
+			s.blocks[f.Name] = f
+		case job.AttrField:
+			s.attrs[f.Name] = f
+			if f.Required && f.Type.Kind() != reflect.Pointer {
+				s.required = append(s.required, f.Name)
+			}
+		}
+		s.names = append(s.names, f.Name)
+	}
+	schemas.Store(t, s)
+	return s
+}
+
+// structBody decodes a block's body into a nomad/api struct at path p.
+func (d *decoder) structBody(b block, v reflect.Value, p job.Path) {
+	if d.shortcuts(b, v, p) {
+		return
+	}
+	s := schemaOf(v.Type())
+	for name, attr := range b.body.Attributes {
+		if f, ok := s.attrs[name]; ok {
+			d.traceAttr(p, name, attr, b)
+			d.attribute(attr.Expr, b.scope, v.Field(f.Index))
+		} else {
+			d.otherAttribute(attr, b, s, v, p)
+		}
+	}
+	for _, name := range s.required {
+		if b.body.Attributes[name] == nil {
+			d.errorf(b.header(), "Missing required argument", "The argument %q is required here.", name)
+		}
+	}
+	d.eachBlock(b, func(typ string) (int, bool) { return labelCount(s, v.Type(), typ) }, s.names, func(child block) {
+		if !d.specialBlock(child, v, p) {
+			d.field(child, v.Field(s.blocks[child.typ].Index), p)
+		}
+	})
+	if g, ok := v.Addr().Interface().(*api.TaskGroup); ok {
+		d.finishGroup(b, g)
+	}
+}
+
+// otherAttribute: env and meta may be written as maps, all else is a mistake.
+func (d *decoder) otherAttribute(attr *hclsyntax.Attribute, b block, s *schema, v reflect.Value, p job.Path) {
+	f, isBlock := s.blocks[attr.Name]
+	if isBlock && mayBeMap(v.Type(), attr.Name) {
+		for _, other := range b.body.Blocks {
+			if other.Type == attr.Name {
+				d.errorf(other.DefRange(), "Duplicate "+attr.Name+" block", "%s is set at %s already.", attr.Name, attr.NameRange)
+				return
+			}
+		}
+		d.traceAttr(p, attr.Name, attr, b)
+		d.attribute(attr.Expr, b.scope, v.Field(f.Index))
+		return
+	}
+	if isBlock {
+		d.errorf(attr.NameRange, "Unsupported argument", "%s is a block: write `%s { ... }`.", attr.Name, attr.Name)
+		return
+	}
+	d.unknown("argument", attr.Name, attr.NameRange, s.names)
+}
+
+// labelCount is how many labels a block of that type has inside a struct, and
+// whether there is such a block.
+func labelCount(s *schema, parent reflect.Type, typ string) (int, bool) {
+	if n, ok := specialLabels(parent, typ); ok {
+		return n, true
+	}
+	f, ok := s.blocks[typ]
+	if !ok {
+		return 0, false
+	}
+	if e := elemStruct(f.Type); e != nil && schemaOf(e).label != nil {
+		return 1, true
+	}
+	return 0, true
+}
+
+// elemStruct is the struct that blocks of a field's type decode into, or nil.
+func elemStruct(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Map || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct {
+		return t
+	}
+	return nil
+}
+
+// field decodes a block into the field of its parent that its type names.
+func (d *decoder) field(b block, field reflect.Value, p job.Path) {
+	switch t := field.Type(); t.Kind() {
+	case reflect.Slice:
+		elem := reflect.New(t.Elem()).Elem()
+		at := d.blockPath(p, b, field.Len())
+		d.structBlock(b, elem, at)
+		field.Set(reflect.Append(field, elem))
+	case reflect.Map:
+		if elemStruct(t) == nil {
+			d.sole(b, field.IsNil())
+			d.mapBody(b, field, d.blockPath(p, b, -1))
+			return
+		}
+		if field.IsNil() {
+			field.Set(reflect.MakeMap(t))
+		}
+		elem := reflect.New(t.Elem()).Elem()
+		d.structBlock(b, elem, d.blockPath(p, b, -1))
+		field.SetMapIndex(reflect.ValueOf(b.labels[0].text), elem)
+	default:
+		d.sole(b, field.IsNil())
+		d.structBlock(b, field, d.blockPath(p, b, -1))
+	}
+}
+
+func (d *decoder) sole(b block, first bool) {
+	if !first {
+		d.errorf(b.header(), "Duplicate "+b.typ+" block", "Only one %s block is allowed here. Remove one, or merge them.", b.typ)
+	}
+}
+
+// structBlock decodes into a struct or a pointer to one, its label included.
+func (d *decoder) structBlock(b block, v reflect.Value, p job.Path) {
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	d.traceBlock(p, b)
+	d.structBody(b, v, p)
+	if f := schemaOf(v.Type()).label; f != nil && len(b.labels) > 0 {
+		label := v.Field(f.Index)
+		if label.Kind() == reflect.Pointer {
+			label.Set(reflect.New(label.Type().Elem()))
+			label = label.Elem()
+		}
+		label.SetString(b.labels[0].text)
+	}
+}
+
+// mapBody decodes a block of free keys: env, meta, header, config.
+func (d *decoder) mapBody(b block, field reflect.Value, p job.Path) {
+	d.traceBlock(p, b)
+	if field.Type().Elem().Kind() == reflect.Interface {
+		field.Set(reflect.ValueOf(d.untypedBody(b, p)))
+		return
+	}
+	out := reflect.MakeMapWithSize(field.Type(), len(b.body.Attributes))
+	for name, attr := range b.body.Attributes {
+		d.traceAttr(p, name, attr, b)
+		elem := reflect.New(field.Type().Elem()).Elem()
+		d.attribute(attr.Expr, b.scope, elem)
+		out.SetMapIndex(reflect.ValueOf(name), elem)
+	}
+	for _, child := range b.body.Blocks {
+		d.errorf(child.DefRange(), "Unsupported block type", "A %s block holds NAME = VALUE lines alone.", b.typ)
+	}
+	field.Set(out)
+}
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+// attribute evaluates an expression into a field.
+func (d *decoder) attribute(expr hclsyntax.Expression, s *scope, field reflect.Value) {
+	value, diags := d.value(expr, s)
+	d.add(diags)
+	if diags.HasErrors() || d.simple(value, field) {
+		return
+	}
+	t := field.Type()
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == durationType {
+		d.duration(value, expr, field)
+		return
+	}
+	if err := assign(value, field); err != nil {
+		d.errorf(expr.Range(), "Unsuitable value type", "Unsuitable value: %s.", err)
+	}
+}
+
+// simple sets the strings, numbers and bools that most attributes are.
+func (d *decoder) simple(value cty.Value, field reflect.Value) bool {
+	t := field.Type()
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if value.IsNull() || !value.IsKnown() || value.IsMarked() || t == durationType {
+		return false
+	}
+	target := reflect.New(t).Elem()
+	switch {
+	case t.Kind() == reflect.String && value.Type() == cty.String:
+		target.SetString(value.AsString())
+	case t.Kind() == reflect.Bool && value.Type() == cty.Bool:
+		target.SetBool(value.True())
+	default:
+		return false
+	}
+	if field.Kind() == reflect.Pointer {
+		target = target.Addr()
+	}
+	field.Set(target)
+	return true
+}
+
+func assign(value cty.Value, field reflect.Value) error {
+	want, err := gocty.ImpliedType(field.Addr().Interface())
+	if err != nil {
+		return err
+	}
+	if value, err = convert.Convert(value, want); err != nil {
+		return err
+	}
+	return gocty.FromCtyValue(value, field.Addr().Interface())
+}
+
+// duration: "30s", or a number of nanoseconds.
+func (d *decoder) duration(value cty.Value, expr hclsyntax.Expression, field reflect.Value) {
+	if value.IsNull() || !value.IsKnown() {
+		d.errorf(expr.Range(), "Unsuitable value", "A duration such as \"30s\" is required here.")
+		return
+	}
+	if value.Type() == cty.String {
+		dur, err := time.ParseDuration(value.AsString())
+		if err != nil {
+			d.errorf(expr.Range(), "Unsuitable value type", "%q is not a duration such as \"30s\" or \"1h30m\".", value.AsString())
+			return
+		}
+		value = cty.NumberIntVal(int64(dur))
+	}
+	if value.Type() != cty.Number {
+		d.errorf(expr.Range(), "Unsuitable value type", "A duration such as \"30s\" is required here, not a %s.", value.Type().FriendlyName())
+		return
+	}
+	if err := gocty.FromCtyValue(value, field.Addr().Interface()); err != nil {
+		d.errorf(expr.Range(), "Unsuitable value type", "Unsuitable value: %s.", err)
+	}
+}

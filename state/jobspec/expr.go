@@ -1,0 +1,220 @@
+package jobspec
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// scope is where an expression stands: which names it may use beside var and
+// local.
+type scope struct {
+	ctx       *hcl.EvalContext
+	iterators []string // of the dynamic blocks around it
+}
+
+func (s *scope) knows(root string) bool {
+	if root == "var" || root == "local" || strings.HasPrefix(root, "${") {
+		return true
+	}
+	for _, name := range s.iterators {
+		if name == root {
+			return true
+		}
+	}
+	return false
+}
+
+// child is the scope inside a dynamic block's content.
+func (s *scope) child(iterator string, key, value cty.Value) *scope {
+	ctx := s.ctx.NewChild()
+	ctx.Variables = map[string]cty.Value{
+		iterator: cty.ObjectVal(map[string]cty.Value{"key": key, "value": value}),
+	}
+	return &scope{ctx: ctx, iterators: append(s.iterators[:len(s.iterators):len(s.iterators)], iterator)}
+}
+
+// value evaluates an expression as Nomad does. Literals need no context, which
+// is what keeps parsing fast.
+func (d *decoder) value(expr hclsyntax.Expression, s *scope) (cty.Value, hcl.Diagnostics) {
+	if isLiteral(expr) {
+		return expr.Value(nil)
+	}
+	b := binder{decoder: d, scope: s}
+	hclsyntax.Walk(expr, &b)
+	value, diags := expr.Value(s.ctx)
+	for _, diag := range diags {
+		d.nameUndefined(diag)
+	}
+	return value, diags
+}
+
+// nameUndefined says in the words of job files that a var or local is not there.
+func (d *decoder) nameUndefined(diag *hcl.Diagnostic) {
+	ref, ok := diag.Expression.(*hclsyntax.ScopeTraversalExpr)
+	if !ok || diag.Summary != "Unsupported attribute" {
+		return
+	}
+	name, _ := traverseAttr(ref.Traversal, 1)
+	switch root := ref.Traversal.RootName(); {
+	case root == "var" && d.vars.declared[name] == nil:
+		diag.Summary = "Undefined variable"
+		diag.Detail = fmt.Sprintf("No variable %q is declared in this file.%s", name, didYouMean(name, d.vars.names()))
+	case root == "local" && d.locals.exprs[name] == nil:
+		diag.Summary = "Undefined local"
+		diag.Detail = fmt.Sprintf("No locals block defines %q.%s", name, didYouMean(name, slices.Collect(maps.Keys(d.locals.exprs))))
+	}
+}
+
+func isLiteral(expr hclsyntax.Expression) bool {
+	switch e := expr.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return true
+	case *hclsyntax.TemplateExpr:
+		for _, part := range e.Parts {
+			if _, ok := part.(*hclsyntax.LiteralValueExpr); !ok {
+				return false
+			}
+		}
+		return true
+	case *hclsyntax.TupleConsExpr:
+		for _, elem := range e.Exprs {
+			if !isLiteral(elem) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// binder rewrites an expression where Nomad's HCL differs from upstream's: a
+// reference to an unknown root is its own text, and && and || evaluate both
+// sides. It also notes calls of filesystem functions. Binding twice is harmless.
+type binder struct {
+	decoder *decoder
+	scope   *scope
+	locals  []map[string]struct{} // names of the for expressions around
+	skip    hclsyntax.Node        // holds names that are no references
+	skipped int
+}
+
+var typeConstraint = typeexpr.TypeConstraintType
+
+func (b *binder) Enter(node hclsyntax.Node) hcl.Diagnostics {
+	if b.skip != nil && node == b.skip {
+		b.skipped++
+	}
+	switch n := node.(type) {
+	case hclsyntax.ChildScope:
+		b.locals = append(b.locals, n.LocalNames)
+	case *hclsyntax.BinaryOpExpr:
+		if n.Op.ShortCircuit != nil {
+			n.Op = &hclsyntax.Operation{Impl: n.Op.Impl, Type: n.Op.Type}
+		}
+	case *hclsyntax.ObjectConsKeyExpr:
+		if !n.ForceNonLiteral && b.skipped == 0 {
+			b.skip = n.Wrapped
+		}
+	case *hclsyntax.FunctionCallExpr:
+		b.call(n)
+	case *hclsyntax.ScopeTraversalExpr:
+		b.reference(n)
+	}
+	return nil
+}
+
+func (b *binder) Exit(node hclsyntax.Node) hcl.Diagnostics {
+	if _, ok := node.(hclsyntax.ChildScope); ok {
+		b.locals = b.locals[:len(b.locals)-1]
+	}
+	if b.skip != nil && node == b.skip {
+		b.skipped--
+		b.skip = nil
+	}
+	return nil
+}
+
+func (b *binder) call(n *hclsyntax.FunctionCallExpr) {
+	if fsFunctions[n.Name] {
+		b.decoder.usesFS = true
+	}
+	f, ok := b.decoder.functions()[n.Name]
+	if !ok || b.skipped > 0 {
+		return
+	}
+	for i, p := range f.Params() {
+		if p.Type.Equals(typeConstraint) && i < len(n.Args) {
+			b.skip = n.Args[i]
+		}
+	}
+}
+
+func (b *binder) reference(n *hclsyntax.ScopeTraversalExpr) {
+	root := n.Traversal.RootName()
+	if b.skipped > 0 || b.scope.knows(root) {
+		return
+	}
+	for _, names := range b.locals {
+		if _, ok := names[root]; ok {
+			return
+		}
+	}
+	at := n.Traversal.SourceRange()
+	text := literalText(b.decoder.src, at.Start.Byte, at.End.Byte)
+	b.decoder.unknownRoot(root, at)
+	b.decoder.base.ctx.Variables[text] = cty.StringVal(text)
+	n.Traversal = hcl.Traversal{hcl.TraverseRoot{Name: text, SrcRange: at}}
+}
+
+// literalText is what Nomad makes of a reference that it does not know: the
+// source text, wrapped in ${ }. What stands between the reference and the
+// closing brace is kept as Nomad keeps it, spaces doubled and all [M].
+func literalText(src []byte, start, end int) string {
+	open := interpolationBefore(src, start)
+	if open < 0 {
+		return "${" + string(src[start:end]) + "}"
+	}
+	text := string(src[open:end])
+	for i := end + 1; i < len(src); i++ {
+		switch src[i] {
+		case ' ':
+		case '}':
+			text += string(src[end:i])
+		default:
+			return text + "}"
+		}
+	}
+	return text
+}
+
+// interpolationBefore is where the ${ starts that only spaces separate from
+// start, or -1.
+func interpolationBefore(src []byte, start int) int {
+	i := start - 1
+	for i >= 0 && src[i] == ' ' {
+		i--
+	}
+	if i >= 1 && src[i] == '{' && src[i-1] == '$' {
+		return i - 1
+	}
+	return -1
+}
+
+// nomadRoots are the roots that Nomad interpolates at run time.
+var nomadRoots = map[string]bool{"node": true, "attr": true, "meta": true, "env": true, "device": true, "driver": true, "unique": true, "secret": true, "volume": true}
+
+func (d *decoder) unknownRoot(root string, at hcl.Range) {
+	if nomadRoots[root] || strings.HasPrefix(root, "NOMAD_") {
+		return
+	}
+	d.diags = append(d.diags, diagnostic(hcl.DiagWarning, at, "Unknown reference \""+root+"\"",
+		"Neither the job file nor Nomad knows it, so it stays as it is written. It looks like an unrendered template; "+
+			"a variable is written var."+root+", a local local."+root+"."))
+}

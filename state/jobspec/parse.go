@@ -1,0 +1,134 @@
+package jobspec
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/nomad/api"
+)
+
+// VarFile is a file of NAME = VALUE lines, as `-var-file` names one.
+type VarFile struct {
+	Name  string
+	Bytes []byte
+}
+
+// Inputs is what a job file's value depends on beside its own bytes. The zero
+// value is valid: no variables are given, filesystem functions are refused.
+type Inputs struct {
+	Vars     map[string]string  // NAME -> VALUE as `-var` gives them; they win over all else
+	VarFiles []VarFile          // a later file wins over an earlier one
+	Env      []string           // KEY=VALUE; of these NOMAD_VAR_* matter
+	Live     *api.JobSubmission // the live job's submission, whose variables win over defaults alone; may be nil
+	FS       FS                 // where file() and the other filesystem functions look
+}
+
+// File is a job file and what it evaluates to. It keeps no syntax tree: Range and
+// Edit parse the bytes again.
+type File struct {
+	Name       string
+	Bytes      []byte
+	Job        *api.Job           // as `nomad job run -output` prints it
+	Submission *api.JobSubmission // what the CLI would register beside the job
+	Variables  []Variable         // in the order of their names
+	Warnings   hcl.Diagnostics    // what is odd, but Nomad accepts it
+	UsesFS     bool               // calls filesystem functions, so that a server refuses to parse it
+
+	inputs Inputs
+}
+
+// Parse evaluates a job file. Where the diagnostics hold an error there is no
+// File; warnings are in File.Warnings.
+func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
+	d, diags := evaluate(name, src, in, nil)
+	if diags.HasErrors() {
+		return nil, tidy(diags)
+	}
+	return &File{
+		Name:       name,
+		Bytes:      src,
+		Job:        d.job,
+		Submission: submission(src, in, d.vars.declared),
+		Variables:  d.vars.list(),
+		Warnings:   tidy(diags),
+		UsesFS:     d.usesFS,
+		inputs:     in,
+	}, nil
+}
+
+// evaluate is Parse with an optional trace of where each path comes from.
+func evaluate(name string, src []byte, in Inputs, t *trace) (*decoder, hcl.Diagnostics) {
+	if isJSON(src) {
+		return nil, errorAt(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos},
+			"JSON job file", "Only job files in HCL can be read. Register this one with `nomad job run -json`, or write it as HCL.")
+	}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	d := newDecoder(name, src, in, t)
+	d.file(file.Body.(*hclsyntax.Body))
+	return d, append(diags, d.diags...)
+}
+
+// Output is the JSON that `nomad job run -output` prints for the job, without a
+// final newline.
+func (f *File) Output() ([]byte, error) {
+	out, err := json.MarshalIndent(struct{ Job *api.Job }{f.Job}, "", "    ")
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", f.Name, err)
+	}
+	return out, nil
+}
+
+var jobHeader = regexp.MustCompile(`(?m)^[ \t]*job[ \t]+("[^"\n]*"|[\w-]+)[ \t]*\{`)
+
+// IsJob reports whether src holds a job block at its top level, however broken
+// the rest is; variable files, policies and the like do not.
+func IsJob(src []byte) bool {
+	if isJSON(src) {
+		return bytes.Contains(src, []byte(`"job"`)) || bytes.Contains(src, []byte(`"Job"`)) || bytes.Contains(src, []byte(`"TaskGroups"`))
+	}
+	src = bytes.TrimPrefix(src, []byte("\uFEFF"))
+	at := jobHeader.FindIndex(src)
+	if at == nil {
+		return false
+	}
+	before := src[:at[0]]
+	if src[at[0]] == 'j' && !bytes.Contains(before, []byte("<<")) && !bytes.Contains(before, []byte("/*")) {
+		return true
+	}
+	return jobAtTop(src)
+}
+
+// jobAtTop looks with the lexer, which knows what is a comment or a heredoc.
+func jobAtTop(src []byte) bool {
+	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+	depth := 0
+	for i, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace:
+			depth++
+		case hclsyntax.TokenCBrace:
+			depth = max(depth-1, 0)
+		case hclsyntax.TokenIdent:
+			if depth == 0 && string(t.Bytes) == "job" && i+1 < len(tokens) && opensLabel(tokens[i+1].Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func opensLabel(t hclsyntax.TokenType) bool {
+	return t == hclsyntax.TokenOQuote || t == hclsyntax.TokenIdent
+}
+
+func isJSON(src []byte) bool {
+	trimmed := bytes.TrimLeft(src, " \t\r\n")
+	return len(trimmed) > 0 && trimmed[0] == '{'
+}

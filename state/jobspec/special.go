@@ -1,0 +1,302 @@
+package jobspec
+
+import (
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/nomad/api"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"nomad-reconcile/state/job"
+)
+
+var (
+	jobType        = reflect.TypeFor[api.Job]()
+	groupType      = reflect.TypeFor[api.TaskGroup]()
+	taskType       = reflect.TypeFor[api.Task]()
+	constraintType = reflect.TypeFor[api.Constraint]()
+	affinityType   = reflect.TypeFor[api.Affinity]()
+)
+
+// extras are blocks that stand in a job or a group for all tasks within.
+type extras struct {
+	vault   *api.Vault
+	secrets []*api.Secret
+	tasks   []*api.Task
+}
+
+// mayBeMap: whether a block of free keys may be written NAME = { ... } too.
+func mayBeMap(parent reflect.Type, name string) bool {
+	switch name {
+	case "meta":
+		return parent == jobType || parent == groupType || parent == taskType
+	case "env":
+		return parent == taskType
+	}
+	return false
+}
+
+// specialLabels are the blocks that specialBlock takes, with their labels.
+func specialLabels(parent reflect.Type, typ string) (int, bool) {
+	switch {
+	case typ == "vault" && (parent == jobType || parent == groupType):
+		return 0, true
+	case typ == "secret" && (parent == jobType || parent == groupType),
+		typ == "task" && parent == jobType,
+		typ == "scaling" && parent == taskType:
+		return 1, true
+	}
+	return 0, false
+}
+
+// specialBlock takes the blocks that have no field of their own in nomad/api.
+func (d *decoder) specialBlock(b block, parent reflect.Value, p job.Path) bool {
+	if _, special := specialLabels(parent.Type(), b.typ); !special {
+		return false
+	}
+	switch owner := parent.Addr().Interface().(type) {
+	case *api.Job:
+		d.extra(b, &d.top, p)
+	case *api.TaskGroup:
+		d.groupExtra(b, owner, p)
+	case *api.Task:
+		d.taskScaling(b, owner, p)
+	}
+	return true
+}
+
+func (d *decoder) extra(b block, e *extras, p job.Path) {
+	switch b.typ {
+	case "vault":
+		d.sole(b, e.vault == nil)
+		e.vault = &api.Vault{}
+		d.structBlock(b, reflect.ValueOf(e.vault).Elem(), d.blockPath(p, b, -1))
+	case "secret":
+		s := &api.Secret{}
+		d.structBlock(b, reflect.ValueOf(s).Elem(), d.blockPath(p, b, len(e.secrets)))
+		e.secrets = append(e.secrets, s)
+	case "task":
+		t := &api.Task{}
+		// A task outside of groups is alone in a group of its own name.
+		group := p.Block("group", b.labels[0].text)
+		d.structBlock(b, reflect.ValueOf(t).Elem(), d.blockPath(group, b, -1))
+		e.tasks = append(e.tasks, t)
+	}
+}
+
+// groupExtra: mistakes inside a group's vault and secret blocks go unseen in
+// Nomad [M], so they are warnings here, and of several vaults the last counts.
+func (d *decoder) groupExtra(b block, g *api.TaskGroup, p job.Path) {
+	before := len(d.diags)
+	e := d.groups[g]
+	e.vault = nilIf(b.typ == "vault", e.vault)
+	d.extra(b, &e, p)
+	d.groups[g] = e
+	for _, diag := range d.diags[before:] {
+		diag.Severity = hcl.DiagWarning
+	}
+}
+
+func nilIf(yes bool, v *api.Vault) *api.Vault {
+	if yes {
+		return nil
+	}
+	return v
+}
+
+func (d *decoder) taskScaling(b block, t *api.Task, p job.Path) {
+	typ, ok := map[string]string{"cpu": "vertical_cpu", "mem": "vertical_mem"}[strings.ToLower(b.labels[0].text)]
+	if !ok {
+		d.errorf(b.labels[0].at, "Invalid scaling policy name", "A task's scaling block is labelled \"cpu\" or \"mem\".")
+		return
+	}
+	for _, earlier := range t.ScalingPolicies {
+		if earlier.Type == typ {
+			d.sole(b, false)
+			return
+		}
+	}
+	policy := &api.ScalingPolicy{}
+	at := p
+	if d.trace != nil {
+		at = p.Elem("scaling", len(t.ScalingPolicies)) // by position: nomad/api knows no label here
+	}
+	d.structBlock(b, reflect.ValueOf(policy).Elem(), at)
+	if policy.Type == "" {
+		policy.Type = typ
+	}
+	if policy.Type != typ {
+		d.errorf(b.header(), "Invalid scaling policy type", "The type of this block is %q, not %q.", typ, policy.Type)
+		return
+	}
+	t.ScalingPolicies = append(t.ScalingPolicies, policy)
+}
+
+// finishGroup is what a group needs once its body is read.
+func (d *decoder) finishGroup(b block, g *api.TaskGroup) {
+	e := d.groups[g]
+	for _, t := range g.Tasks {
+		if t.Vault == nil {
+			t.Vault = e.vault
+		}
+		switch {
+		case len(e.secrets) == 0:
+		case len(t.Secrets) == 0:
+			t.Secrets = e.secrets
+		default:
+			t.Secrets = append(t.Secrets, t.Secrets...) // as Nomad has it: the task's own, twice [M]
+		}
+	}
+	if g.Scaling == nil {
+		return
+	}
+	if g.Scaling.Type == "" {
+		g.Scaling.Type = "horizontal"
+	}
+	d.groupScaling(b, g.Scaling)
+}
+
+func (d *decoder) groupScaling(b block, s *api.ScalingPolicy) {
+	for _, raw := range b.body.Blocks {
+		if raw.Type != "scaling" {
+			continue
+		}
+		if raw.Body.Attributes["max"] == nil {
+			d.errorf(raw.DefRange(), "Missing required argument", "A group's scaling block needs \"max\".")
+		}
+		if attr := raw.Body.Attributes["type"]; attr != nil && s.Type != "horizontal" {
+			d.errorf(attr.Expr.Range(), "Invalid group scaling type", "A group scales by type \"horizontal\" alone, not %q.", s.Type)
+		}
+	}
+}
+
+// shortcuts decodes constraint and affinity, where `version = ">= 1"` and the
+// like say operator and value in one.
+func (d *decoder) shortcuts(b block, v reflect.Value, p job.Path) bool {
+	switch v.Type() {
+	case constraintType:
+		c := v.Addr().Interface().(*api.Constraint)
+		d.constraint(b, p, c)
+	case affinityType:
+		d.affinity(b, p, v.Addr().Interface().(*api.Affinity))
+	default:
+		return false
+	}
+	return true
+}
+
+// The shortcuts in the order in which Nomad looks at them: a later one wins. Those
+// with an empty meaning are read and not heeded.
+var (
+	constraintShortcuts = []string{"version", "semver", "regexp", "set_contains"}
+	constraintIgnored   = []string{"set_contains_all", "set_contains_any", "is_set", "is_not_set"}
+	affinityShortcuts   = []string{"version", "semver", "regexp", "set_contains_any", "set_contains_all", "set_contains"}
+)
+
+func (d *decoder) constraint(b block, p job.Path, c *api.Constraint) {
+	known := append([]string{"attribute", "value", "operator", "distinct_hosts", "distinct_property"}, constraintShortcuts...)
+	get := d.plainBody(b, append(known, constraintIgnored...))
+	text := func(name, field string) string {
+		s, attr := get(name, cty.String)
+		if attr != nil && field != "" {
+			d.traceAttr(p, field, attr, b)
+		}
+		return s
+	}
+	c.LTarget, c.RTarget, c.Operand = text("attribute", "attribute"), text("value", "value"), text("operator", "operator")
+	for _, name := range constraintShortcuts {
+		if s := text(name, ""); s != "" {
+			c.Operand, c.RTarget = name, s
+			d.traceAttr(p, "value", b.body.Attributes[name], b)
+		}
+	}
+	for _, name := range constraintIgnored {
+		text(name, "")
+	}
+	if s, attr := get("distinct_hosts", cty.Bool); attr != nil && s != "" {
+		c.Operand, c.RTarget = "distinct_hosts", s
+		d.traceAttr(p, "value", attr, b)
+	}
+	if s := text("distinct_property", ""); s != "" {
+		c.Operand, c.LTarget = "distinct_property", s
+		d.traceAttr(p, "attribute", b.body.Attributes["distinct_property"], b)
+	}
+	if c.Operand == "" {
+		c.Operand = "="
+	}
+}
+
+func (d *decoder) affinity(b block, p job.Path, a *api.Affinity) {
+	get := d.plainBody(b, append([]string{"attribute", "value", "operator", "weight"}, affinityShortcuts...))
+	text := func(name string) string {
+		s, attr := get(name, cty.String)
+		if attr != nil {
+			d.traceAttr(p, name, attr, b)
+		}
+		return s
+	}
+	a.LTarget, a.RTarget, a.Operand = text("attribute"), text("value"), text("operator")
+	if s, attr := get("weight", cty.Number); attr != nil && s != "" {
+		d.traceAttr(p, "weight", attr, b)
+		n, _ := strconv.ParseFloat(s, 64)
+		a.Weight = new(int8(int64(n)))
+	}
+	for _, name := range affinityShortcuts {
+		if s := text(name); s != "" {
+			a.Operand, a.RTarget = name, s
+			if name == "set_contains" {
+				a.Operand = api.ConstraintSetContains
+			}
+			d.traceAttr(p, "value", b.body.Attributes[name], b)
+		}
+	}
+	if a.Operand == "" {
+		a.Operand = "="
+	}
+}
+
+// plainBody reads a body of scalars: the returned function is the text of one,
+// empty for null and for none.
+func (d *decoder) plainBody(b block, known []string) func(name string, t cty.Type) (string, *hclsyntax.Attribute) {
+	isKnown := map[string]bool{}
+	for _, name := range known {
+		isKnown[name] = true
+	}
+	for _, attr := range b.body.Attributes {
+		if !isKnown[attr.Name] {
+			d.unknown("argument", attr.Name, attr.NameRange, known)
+		}
+	}
+	d.eachBlock(b, func(string) (int, bool) { return 0, false }, known, func(block) {})
+	return func(name string, t cty.Type) (string, *hclsyntax.Attribute) {
+		attr := b.body.Attributes[name]
+		if attr == nil {
+			return "", nil
+		}
+		return d.scalar(attr.Expr, b.scope, t), attr
+	}
+}
+
+// scalar is an expression's value, converted to t, as text.
+func (d *decoder) scalar(expr hclsyntax.Expression, s *scope, t cty.Type) string {
+	value, diags := d.value(expr, s)
+	if d.add(diags); diags.HasErrors() {
+		return ""
+	}
+	value, err := convert.Convert(value, t)
+	if err == nil {
+		value, err = convert.Convert(value, cty.String)
+	}
+	if err != nil {
+		d.errorf(expr.Range(), "Unsuitable value type", "A %s is required here.", t.FriendlyName())
+		return ""
+	}
+	if value.IsNull() || !value.IsKnown() {
+		return ""
+	}
+	return value.AsString()
+}

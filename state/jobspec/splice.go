@@ -1,0 +1,330 @@
+package jobspec
+
+import (
+	"bytes"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"nomad-reconcile/state/job"
+)
+
+// splice puts text where the bytes [start, end) are.
+type splice struct {
+	start, end int
+	text       string
+}
+
+// candidate is a set of splices that might make an edit. They do not overlap.
+type candidate []splice
+
+func (c candidate) apply(src []byte) []byte {
+	sorted := slices.SortedStableFunc(slices.Values(c), func(a, b splice) int { return a.start - b.start })
+	var out []byte
+	at := 0
+	for _, s := range sorted {
+		out = append(out, src[at:s.start]...)
+		out = append(out, s.text...)
+		at = s.end
+	}
+	return append(out, src[at:]...)
+}
+
+// splicer writes candidates in the style of the file around them.
+type splicer struct {
+	src    []byte
+	tokens hclsyntax.Tokens
+	eol    string
+	unit   string // one level of indentation
+}
+
+func newSplicer(src []byte) *splicer {
+	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+	s := &splicer{src: src, tokens: tokens, eol: "\n", unit: "  "}
+	if bytes.Contains(src, []byte("\r\n")) {
+		s.eol = "\r\n"
+	}
+	for _, line := range bytes.Split(src, []byte("\n")) {
+		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+		if len(indent) == 0 || len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if s.unit = string(indent); indent[0] == '\t' {
+			s.unit = "\t"
+		}
+		break
+	}
+	return s
+}
+
+// edit lists ways to make an edit at a spot.
+func (s *splicer) edit(sp spot, e job.Edit, old cty.Value) []candidate {
+	switch {
+	case sp.expr == nil:
+		return s.addItem(sp.object, sp.key, e.Value)
+	case e.Op == job.Remove && sp.tuple != nil:
+		return []candidate{s.removeItem(tupleSpans(sp.tuple), sp.index, sp.tuple.OpenRange.End.Byte, sp.tuple.SrcRange.End.Byte-1)}
+	case e.Op == job.Remove && sp.object != nil:
+		return []candidate{s.removeItem(objectSpans(sp.object), sp.index, sp.object.OpenRange.End.Byte, sp.object.SrcRange.End.Byte-1)}
+	case e.Op == job.Remove && sp.attr != nil:
+		return []candidate{s.removeLines(sp.attr.SrcRange, sp.block)}
+	case e.Op == job.Set:
+		return s.set(sp, e.Value, old)
+	case e.Op == job.Replace:
+		by, ok := asText(e.Value)
+		if t, isTemplate := sp.expr.(*hclsyntax.TemplateExpr); ok && isTemplate {
+			return s.replace(t, e.Old, by)
+		}
+	}
+	return nil
+}
+
+// set replaces a whole literal. Of a text with parts that are no literals, or of a
+// heredoc, only what differs is replaced.
+func (s *splicer) set(sp spot, value, old cty.Value) []candidate {
+	var out []candidate
+	t, isTemplate := sp.expr.(*hclsyntax.TemplateExpr)
+	if isTemplate && (!isLiteral(t) || s.isHeredoc(t)) {
+		from, okFrom := asText(old)
+		to, okTo := asText(value)
+		if okFrom && okTo {
+			gone, by := difference(from, to)
+			out = s.replace(t, gone, by)
+		}
+		if !isLiteral(t) {
+			return out
+		}
+	}
+	if isTemplate && value.Type() == cty.Number {
+		if text, ok := asText(value); ok {
+			value = cty.StringVal(text)
+		}
+	}
+	if s.isHeredoc(sp.expr) && old != cty.NilVal && !isHeredocOf(sp.expr, old) {
+		return out
+	}
+	if isTemplate || isLiteral(sp.expr) || isNegative(sp.expr) || isConstructor(sp.expr) {
+		for _, text := range literals(value) {
+			out = append(out, candidate{s.over(sp.expr, text)})
+		}
+	}
+	return out
+}
+
+func isHeredocOf(e hclsyntax.Expression, old cty.Value) bool {
+	v, diags := e.Value(nil)
+	return !diags.HasErrors() && v.RawEquals(old)
+}
+
+// over replaces an expression. A heredoc ends with its line, which stays.
+func (s *splicer) over(e hclsyntax.Expression, text string) splice {
+	r := e.Range()
+	end := r.End.Byte
+	if s.isHeredoc(e) {
+		for end > r.Start.Byte && (s.src[end-1] == '\n' || s.src[end-1] == '\r') {
+			end--
+		}
+	}
+	return splice{r.Start.Byte, end, text}
+}
+
+func isConstructor(e hclsyntax.Expression) bool {
+	switch e.(type) {
+	case *hclsyntax.TupleConsExpr, *hclsyntax.ObjectConsExpr:
+		return true
+	}
+	return false
+}
+
+func (s *splicer) isHeredoc(e hclsyntax.Expression) bool {
+	at := e.Range().Start.Byte
+	_, ok := e.(*hclsyntax.TemplateExpr)
+	return ok && bytes.HasPrefix(s.src[at:], []byte("<<"))
+}
+
+// span is the bytes of one element.
+type span struct{ start, end int }
+
+func tupleSpans(t *hclsyntax.TupleConsExpr) []span {
+	var out []span
+	for _, e := range t.Exprs {
+		out = append(out, span{e.Range().Start.Byte, e.Range().End.Byte})
+	}
+	return out
+}
+
+func objectSpans(o *hclsyntax.ObjectConsExpr) []span {
+	var out []span
+	for _, item := range o.Items {
+		out = append(out, span{item.KeyExpr.Range().Start.Byte, item.ValueExpr.Range().End.Byte})
+	}
+	return out
+}
+
+// removeItem takes one element out of a list or map whose brackets open before
+// byte open and close at byte end.
+func (s *splicer) removeItem(items []span, i, open, end int) candidate {
+	own := items[i]
+	next := end
+	if i+1 < len(items) {
+		next = items[i+1].start
+	}
+	after := s.comma(own.end, next)
+	lineStart, lineEnd := s.lineStart(own.start), s.afterLine(after)
+	first := i == 0 || s.newlineBetween(items[i-1].end, own.start) || items[i-1].end <= lineStart
+	endsLine := lineEnd > 0 && lineEnd <= next
+	switch {
+	case blank(s.src[lineStart:own.start]) && endsLine:
+		return candidate{{lineStart, lineEnd, ""}}
+	case len(items) == 1 && blank(s.src[open:own.start]) && blank(s.src[after:end]):
+		return candidate{{open, end, ""}}
+	case endsLine && first:
+		return candidate{{s.trimLeft(own.start), s.beforeEOL(lineEnd), ""}}
+	case endsLine && (after > own.end || s.commentBetween(items[i-1].end, own.start)):
+		return candidate{{s.trimLeft(own.start), after, ""}}
+	case endsLine:
+		return candidate{{items[i-1].end, own.end, ""}}
+	case i+1 < len(items):
+		return candidate{{own.start, next, ""}}
+	case i > 0 && !first && !s.commentBetween(items[i-1].end, own.start):
+		return candidate{{items[i-1].end, own.end, ""}}
+	}
+	return candidate{{own.start, after, ""}}
+}
+
+// comma is the byte after the comma between from and to, or from if there is none.
+func (s *splicer) comma(from, to int) int {
+	for _, t := range s.between(from, to) {
+		if t.Type == hclsyntax.TokenComma {
+			return t.Range.End.Byte
+		}
+	}
+	return from
+}
+
+func (s *splicer) between(from, to int) hclsyntax.Tokens {
+	i := sort.Search(len(s.tokens), func(i int) bool { return s.tokens[i].Range.Start.Byte >= from })
+	j := i
+	for j < len(s.tokens) && s.tokens[j].Range.Start.Byte < to {
+		j++
+	}
+	return s.tokens[i:j]
+}
+
+func (s *splicer) commentBetween(from, to int) bool {
+	return slices.ContainsFunc(s.between(from, to), func(t hclsyntax.Token) bool { return t.Type == hclsyntax.TokenComment })
+}
+
+func (s *splicer) newlineBetween(from, to int) bool {
+	return bytes.IndexByte(s.src[from:to], '\n') >= 0
+}
+
+func (s *splicer) lineStart(at int) int {
+	start := bytes.LastIndexByte(s.src[:at], '\n') + 1
+	if start == 0 && bytes.HasPrefix(s.src, []byte("\uFEFF")) {
+		return min(3, at)
+	}
+	return start
+}
+
+// afterLine is the start of the next line, if only a comment stands between at and
+// the end of this one; else -1.
+func (s *splicer) afterLine(at int) int {
+	for _, t := range s.between(at, len(s.src)+1) {
+		switch t.Type {
+		case hclsyntax.TokenNewline:
+			return t.Range.End.Byte
+		case hclsyntax.TokenComment:
+			if !bytes.ContainsRune(t.Bytes, '\n') {
+				continue
+			}
+			if bytes.HasPrefix(t.Bytes, []byte("/*")) {
+				return -1
+			}
+			return t.Range.End.Byte
+		case hclsyntax.TokenEOF:
+			return len(s.src)
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// beforeEOL is the end of the line that ends before byte at, its line break left
+// out.
+func (s *splicer) beforeEOL(at int) int {
+	for at > 0 && (s.src[at-1] == '\n' || s.src[at-1] == '\r') {
+		at--
+		if s.src[at] == '\n' && at > 0 && s.src[at-1] != '\r' {
+			break
+		}
+	}
+	return at
+}
+
+func (s *splicer) trimLeft(at int) int {
+	for at > 0 && (s.src[at-1] == ' ' || s.src[at-1] == '\t') {
+		at--
+	}
+	return at
+}
+
+func blank(b []byte) bool { return len(bytes.TrimSpace(b)) == 0 }
+
+// removeLines takes an attribute or a block out of the body that it stands in.
+func (s *splicer) removeLines(r hcl.Range, parent block) candidate {
+	start, end := r.Start.Byte, s.contentEnd(r)
+	lineStart, lineEnd := s.lineStart(start), s.afterLine(end)
+	if blank(s.src[lineStart:start]) && lineEnd > 0 {
+		return candidate{{lineStart, lineEnd, ""}}
+	}
+	open, closing := parent.braces()
+	if blank(s.src[open:start]) && blank(s.src[end:closing]) {
+		return candidate{{open, closing, ""}}
+	}
+	return candidate{{start, end, ""}}
+}
+
+// contentEnd is the end of a range without the line break that a heredoc takes in.
+func (s *splicer) contentEnd(r hcl.Range) int {
+	end := r.End.Byte
+	for end > r.Start.Byte && (s.src[end-1] == '\n' || s.src[end-1] == '\r') {
+		end--
+	}
+	return end
+}
+
+func (s *splicer) indentAt(at int) string {
+	line := s.src[s.lineStart(at):]
+	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])
+}
+
+func (s *splicer) oneLine(from, to int) bool { return !s.newlineBetween(from, to) }
+
+// editBlock edits a block as a whole: it can only be removed.
+func (s *splicer) editBlock(pl place, e job.Edit) []candidate {
+	if e.Op != job.Remove || pl.block.made() || pl.block.Type == "job" {
+		return nil
+	}
+	r := hcl.RangeBetween(pl.block.TypeRange, pl.block.CloseBraceRange)
+	start, end := r.Start.Byte, r.End.Byte
+	if next := s.afterLine(end); next > 0 && blank(s.src[s.lineStart(start):start]) {
+		return []candidate{{{s.lineStart(start), next, ""}}}
+	}
+	return []candidate{{{start, end, ""}}}
+}
+
+func indentLines(text, indent, eol string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		if l != "" {
+			lines[i] = indent + l
+		}
+	}
+	return strings.Join(lines, eol)
+}

@@ -1,0 +1,7 @@
+job "hourly" {
+  type = "batch"
+  periodic {
+    cron = "@hourly"
+  }
+  group "g" {}
+}

@@ -1,0 +1,5 @@
+# 3,3 Unsupported block
+job "a" {
+  datacenters {
+  }
+}

@@ -1,0 +1,11 @@
+# 6,9 Unsupported block type
+job "a" {
+  group "g" {
+    task "t" {
+      env {
+        a {
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,7 @@
+# 4,5 Unsupported block
+job "a" {
+  constraint {
+    x {
+    }
+  }
+}

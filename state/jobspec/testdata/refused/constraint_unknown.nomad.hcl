@@ -1,0 +1,6 @@
+# 4,5 Unsupported argument
+job "a" {
+  constraint {
+    attrbute = "x"
+  }
+}

@@ -1,0 +1,6 @@
+# 4,22 Unsuitable value type
+job "a" {
+  constraint {
+    distinct_hosts = "many"
+  }
+}

@@ -1,0 +1,5 @@
+# 4,3 Attribute redefined
+job "a" {
+  type = "batch"
+  type = "service"
+}

@@ -1,0 +1,4 @@
+# 3,10 Error in function call
+job "a" {
+  type = file("none")
+}

@@ -1,0 +1,5 @@
+# 3,3 Missing name for group
+job "a" {
+  group {
+  }
+}

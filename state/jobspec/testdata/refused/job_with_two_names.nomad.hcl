@@ -1,0 +1,3 @@
+# 2,9 Extraneous label for job
+job "a" "b" {
+}

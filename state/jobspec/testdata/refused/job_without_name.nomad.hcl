@@ -1,0 +1,3 @@
+# 2,1 Missing name for job
+job {
+}

@@ -1,0 +1,10 @@
+# 5,7 Missing required argument
+job "a" {
+  group "g" {
+    task "t" {
+      lifecycle {
+        sidecar = true
+      }
+    }
+  }
+}

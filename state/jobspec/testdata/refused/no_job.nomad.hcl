@@ -1,0 +1,4 @@
+# 1,1 Missing job block
+variable "a" {
+  default = 1
+}

@@ -1,0 +1,4 @@
+# 3,17 Unsuitable value type
+job "a" {
+  datacenters = ["a", null]
+}

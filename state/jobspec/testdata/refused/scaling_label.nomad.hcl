@@ -1,0 +1,9 @@
+# 5,15 Invalid scaling policy name
+job "a" {
+  group "g" {
+    task "t" {
+      scaling "disk" {
+      }
+    }
+  }
+}

@@ -1,0 +1,7 @@
+# 4,14 Extraneous label for task
+job "a" {
+  group "g" {
+    task "t" "u" {
+    }
+  }
+}

@@ -1,0 +1,5 @@
+# 4,3 Duplicate vault block
+job "a" {
+  vault {}
+  vault {}
+}

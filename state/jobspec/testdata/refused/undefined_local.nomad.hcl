@@ -1,0 +1,4 @@
+# 3,15 Undefined local
+job "a" {
+  type = local.kind
+}

@@ -1,0 +1,4 @@
+# 3,13 Undefined variable
+job "a" {
+  type = var.kind
+}

@@ -1,0 +1,4 @@
+# 3,3 Unsupported argument
+job "a" {
+  priorty = 50
+}

@@ -1,0 +1,6 @@
+# 4,5 Unsupported block
+job "a" {
+  group "g" {
+    taks "t" {}
+  }
+}

@@ -1,0 +1,6 @@
+# 4,13 Unsuitable value type
+job "a" {
+  group "g" {
+    count = meta.count
+  }
+}

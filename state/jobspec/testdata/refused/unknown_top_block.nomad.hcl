@@ -1,0 +1,3 @@
+# 2,1 Unsupported block
+resource "x" "y" {}
+job "a" {}

@@ -1,0 +1,3 @@
+# 2,1 Unset variable "image"
+variable "image" {}
+job "a" {}

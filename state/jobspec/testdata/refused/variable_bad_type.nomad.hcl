@@ -1,0 +1,6 @@
+# 3,13 Invalid type specification
+variable "a" {
+  type    = strng
+  default = 1
+}
+job "a" {}

@@ -1,0 +1,5 @@
+# 3,3 Unsupported argument
+variable "a" {
+  defalt = 1
+}
+job "a" {}

@@ -1,0 +1,280 @@
+package jobspec
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// asText is a string, number or bool as text.
+func asText(v cty.Value) (string, bool) {
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.Type().IsPrimitiveType() {
+		return "", false
+	}
+	v, err := convert.Convert(v, cty.String)
+	if err != nil {
+		return "", false
+	}
+	return v.AsString(), true
+}
+
+// difference is the part of from that must go, and what must take its place.
+func difference(from, to string) (gone, by string) {
+	start := 0
+	for start < len(from) && start < len(to) && from[start] == to[start] {
+		start++
+	}
+	for start > 0 && start < len(from) && !utf8.RuneStart(from[start]) {
+		start--
+	}
+	endFrom, endTo := len(from), len(to)
+	for endFrom > start && endTo > start && from[endFrom-1] == to[endTo-1] {
+		endFrom--
+		endTo--
+	}
+	for endFrom < len(from) && !utf8.RuneStart(from[endFrom]) {
+		endFrom++
+		endTo++
+	}
+	return from[start:endFrom], to[start:endTo]
+}
+
+// literals are the ways to write a value: with ${ } as it is, which job files use
+// for what Nomad fills in, and with ${ } escaped.
+func literals(v cty.Value) []string {
+	raw, ok := literal(v, quote)
+	if !ok {
+		return nil
+	}
+	escaped, _ := literal(v, quoteEscaped)
+	if raw == escaped {
+		return []string{raw}
+	}
+	return []string{raw, escaped}
+}
+
+func literal(v cty.Value, quoted func(string) string) (string, bool) {
+	if v == cty.NilVal || !v.IsKnown() {
+		return "", false
+	}
+	if v.IsNull() {
+		return "null", true
+	}
+	switch t := v.Type(); {
+	case t == cty.String:
+		return quoted(v.AsString()), true
+	case t == cty.Number, t == cty.Bool:
+		return asText(v)
+	case t.IsObjectType() || t.IsMapType():
+		return objectLiteral(v, quoted)
+	case t.IsTupleType() || t.IsListType() || t.IsSetType():
+		var elems []string
+		for it := v.ElementIterator(); it.Next(); {
+			_, ev := it.Element()
+			e, ok := literal(ev, quoted)
+			if !ok {
+				return "", false
+			}
+			elems = append(elems, e)
+		}
+		return "[" + strings.Join(elems, ", ") + "]", true
+	}
+	return "", false
+}
+
+func objectLiteral(v cty.Value, quoted func(string) string) (string, bool) {
+	values := v.AsValueMap()
+	if len(values) == 0 {
+		return "{}", true
+	}
+	var items []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		e, ok := literal(values[key], quoted)
+		if !ok {
+			return "", false
+		}
+		if !hclsyntax.ValidIdentifier(key) {
+			key = quote(key)
+		}
+		items = append(items, key+" = "+e)
+	}
+	return "{ " + strings.Join(items, ", ") + " }", true
+}
+
+func quote(s string) string { return `"` + escape(s, false) + `"` }
+
+func quoteEscaped(s string) string { return `"` + escape(s, true) + `"` }
+
+// escape writes a text as it stands between quotes.
+func escape(s string, templates bool) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < 0x20 || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			if templates && (r == '$' || r == '%') && strings.HasPrefix(s[i+1:], "{") {
+				b.WriteRune(r)
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// run is a stretch of a template's text without interpolations: its value, and for
+// each byte of it, and for its end, the byte in the source where it comes from.
+type run struct {
+	value string
+	from  []int
+}
+
+// replace lists ways to replace a part of a template's text.
+func (s *splicer) replace(t *hclsyntax.TemplateExpr, old, by string) []candidate {
+	var out []candidate
+	for _, r := range s.runs(t) {
+		for at := 0; ; {
+			i := strings.Index(r.value[at:], old)
+			if i < 0 || old == "" && by == "" {
+				break
+			}
+			start, end := r.from[at+i], r.from[at+i+len(old)]
+			for _, text := range s.written(t, by, start) {
+				out = append(out, candidate{{start, end, text}})
+			}
+			if at += i + max(len(old), 1); at > len(r.value) || len(out) > maxCandidates {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// written are the ways to write a text inside a template.
+func (s *splicer) written(t *hclsyntax.TemplateExpr, text string, at int) []string {
+	if !s.isHeredoc(t) {
+		raw, escaped := escape(text, false), escape(text, true)
+		if raw == escaped {
+			return []string{raw}
+		}
+		return []string{raw, escaped}
+	}
+	ways := []string{text}
+	if strings.Contains(text, "\n") {
+		ways = append(ways, strings.ReplaceAll(text, "\n", "\n"+s.indentAt(at)))
+	}
+	if doubled := strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text); doubled != text {
+		ways = append(ways, doubled)
+	}
+	return ways
+}
+
+func (s *splicer) runs(t *hclsyntax.TemplateExpr) []run {
+	var out []run
+	open := false
+	for _, part := range t.Parts {
+		lit, ok := part.(*hclsyntax.LiteralValueExpr)
+		if !ok || lit.Val.Type() != cty.String {
+			open = false
+			continue
+		}
+		r, ok := s.decode(lit, s.isHeredoc(t))
+		if !ok {
+			open = false
+			continue
+		}
+		if !open {
+			out = append(out, r)
+			open = true
+			continue
+		}
+		last := &out[len(out)-1]
+		last.from = append(last.from[:len(last.value)], r.from...)
+		last.value += r.value
+	}
+	return out
+}
+
+// decode finds for each byte of a literal part where it stands in the source.
+func (s *splicer) decode(lit *hclsyntax.LiteralValueExpr, heredoc bool) (run, bool) {
+	start, end := lit.SrcRange.Start.Byte, lit.SrcRange.End.Byte
+	var r run
+	for i := start; i < end; {
+		piece, n := s.piece(i, end, heredoc)
+		for range len(piece) {
+			r.from = append(r.from, i)
+		}
+		r.value += piece
+		i += n
+	}
+	r.from = append(r.from, end)
+	return r.unindented(lit.Val.AsString())
+}
+
+// unindented is the run without the indentation that <<- takes from each line.
+func (r run) unindented(value string) (run, bool) {
+	if r.value == value {
+		return r, true
+	}
+	out := run{value: value}
+	have, want := strings.SplitAfter(r.value, "\n"), strings.SplitAfter(value, "\n")
+	if len(have) != len(want) {
+		return run{}, false
+	}
+	at := 0
+	for i, line := range have {
+		if !strings.HasSuffix(line, want[i]) {
+			return run{}, false
+		}
+		at += len(line)
+		out.from = append(out.from, r.from[at-len(want[i]):at]...)
+	}
+	out.from = append(out.from, r.from[len(r.value)])
+	return out, true
+}
+
+// piece decodes the next character or escape sequence.
+func (s *splicer) piece(at, end int, heredoc bool) (string, int) {
+	rest := string(s.src[at:end])
+	for _, doubled := range []string{"$${", "%%{"} {
+		if strings.HasPrefix(rest, doubled) {
+			return doubled[1:], len(doubled)
+		}
+	}
+	if rest[0] != '\\' || heredoc || len(rest) < 2 {
+		_, n := utf8.DecodeRuneInString(rest)
+		return rest[:n], n
+	}
+	switch rest[1] {
+	case 'n':
+		return "\n", 2
+	case 'r':
+		return "\r", 2
+	case 't':
+		return "\t", 2
+	case 'u', 'U':
+		n := map[byte]int{'u': 6, 'U': 10}[rest[1]]
+		var r rune
+		if len(rest) < n {
+			return rest[:1], 1
+		}
+		fmt.Sscanf(rest[2:n], "%x", &r)
+		return string(r), n
+	}
+	return rest[1:2], 2
+}

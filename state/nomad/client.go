@@ -1,0 +1,123 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/state/job"
+)
+
+// answerTime is how long Nomad may take to answer a call that does not wait.
+const answerTime = 30 * time.Second
+
+// allNamespaces asks for everything that the token may see.
+const allNamespaces = "*"
+
+// Client speaks to one Nomad cluster. It is safe for concurrent use.
+type Client struct {
+	api     *api.Client
+	address string
+}
+
+// New makes a client; it connects at the first call. The configuration's own
+// namespace is not used: every call names its namespace.
+func New(cfg *api.Config) (*Client, error) {
+	own := *cfg
+	c, err := api.NewClient(&own)
+	if err != nil {
+		return nil, &Error{
+			Op:      "connecting to Nomad at",
+			Subject: cfg.Address,
+			Hint:    "check NOMAD_ADDR, the other NOMAD_* variables and the nomad block",
+			Err:     err,
+		}
+	}
+	return &Client{api: c, address: cmp.Or(cfg.Address, c.Address())}, nil
+}
+
+// Address is where this client looks for Nomad.
+func (c *Client) Address() string { return c.address }
+
+// read runs one query that does not wait.
+func read[T any](ctx context.Context, c *Client, what call, get func(*api.QueryOptions) (T, *api.QueryMeta, error)) (T, error) {
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	q := &api.QueryOptions{Namespace: what.namespace}
+	out, _, err := get(q.WithContext(limited))
+	if err != nil {
+		var zero T
+		return zero, c.fail(ctx, what, err)
+	}
+	return out, nil
+}
+
+// write runs one write.
+func write[T any](ctx context.Context, c *Client, what call, put func(*api.WriteOptions) (T, *api.WriteMeta, error)) (T, error) {
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	w := &api.WriteOptions{Namespace: what.namespace}
+	out, _, err := put(w.WithContext(limited))
+	if err != nil {
+		var zero T
+		return zero, c.fail(ctx, what, err)
+	}
+	return out, nil
+}
+
+// Jobs lists the jobs of the namespaces, in the order of namespace and ID; "*"
+// stands for all that the token may see. Every stub has its namespace set.
+func (c *Client) Jobs(ctx context.Context, namespaces []string) ([]*api.JobListStub, error) {
+	if slices.Contains(namespaces, allNamespaces) {
+		namespaces = []string{allNamespaces}
+	}
+	var all []*api.JobListStub
+	for _, ns := range namespaces {
+		stubs, err := c.jobsOf(ctx, ns)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, stubs...)
+	}
+	slices.SortFunc(all, func(a, b *api.JobListStub) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.ID, b.ID))
+	})
+	return slices.CompactFunc(all, func(a, b *api.JobListStub) bool {
+		return a.Namespace == b.Namespace && a.ID == b.ID
+	}), nil
+}
+
+func (c *Client) jobsOf(ctx context.Context, ns string) ([]*api.JobListStub, error) {
+	what := call{op: "listing the jobs of", subject: fmt.Sprintf("namespace %q", ns), namespace: ns, needs: "list-jobs"}
+	stubs, err := read(ctx, c, what, c.api.Jobs().List)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range stubs {
+		if s.Namespace == "" {
+			s.Namespace = ns
+		}
+	}
+	return stubs, nil
+}
+
+// Job is the job as Nomad has it registered. The error matches ErrNotFound where
+// there is none.
+func (c *Client) Job(ctx context.Context, id job.ID) (*api.Job, error) {
+	return read(ctx, c, jobCall("reading job", id, "read-job"), func(q *api.QueryOptions) (*api.Job, *api.QueryMeta, error) {
+		return c.api.Jobs().Info(id.Name, q)
+	})
+}
+
+// Allocation is one allocation with its job and its tasks' states. The error
+// matches ErrNotFound where there is none (Nomad collects old ones).
+func (c *Client) Allocation(ctx context.Context, allocID string) (*api.Allocation, error) {
+	what := call{op: "reading allocation", subject: allocID, namespace: allNamespaces, needs: "read-job"}
+	return read(ctx, c, what, func(q *api.QueryOptions) (*api.Allocation, *api.QueryMeta, error) {
+		return c.api.Allocations().Info(allocID, q)
+	})
+}

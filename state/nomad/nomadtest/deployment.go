@@ -1,0 +1,259 @@
+package nomadtest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/state/job"
+)
+
+// deployment is a deployment with its timers, one for each group.
+type deployment struct {
+	*api.Deployment
+	deadlines map[string]*time.Timer
+}
+
+// deploymentOf is the deployment of one version of the job, running or ended; nil
+// where it has none.
+func (rec *record) deploymentOf(j *api.Job) *deployment {
+	for _, d := range rec.deployments {
+		if d.JobSpecModifyIndex == *j.JobModifyIndex {
+			return d
+		}
+	}
+	return nil
+}
+
+// watched tells whether changes of a group go through a deployment.
+func watched(j *api.Job, g *api.TaskGroup) bool {
+	kind := *j.Type == api.JobTypeService || *j.Type == api.JobTypeSystem
+	return kind && !*j.Stop && g.Update != nil && value(g.Update.MaxParallel) > 0
+}
+
+// room is how many allocations of a group may be replaced now: the deployment goes
+// on when those that it placed are healthy.
+func (rec *record) room(j *api.Job, g *api.TaskGroup) int {
+	if !watched(j, g) {
+		return -1
+	}
+	d := rec.deploymentOf(j)
+	if d == nil {
+		return *g.Update.MaxParallel
+	}
+	st := d.TaskGroups[*g.Name]
+	if d.Status != api.DeploymentStatusRunning || st == nil {
+		return 0
+	}
+	return max(*g.Update.MaxParallel-(st.PlacedAllocs-st.HealthyAllocs), 0)
+}
+
+// deploy starts the deployment of the live job, where there is one to start.
+func (s *Server) deploy(rec *record, needs map[string]need) *deployment {
+	j, now := rec.versions[0], time.Now()
+	groups := map[string]*api.DeploymentState{}
+	for _, g := range j.TaskGroups {
+		if watched(j, g) && needs[*g.Name].changes() {
+			groups[*g.Name] = &api.DeploymentState{
+				AutoRevert: *g.Update.AutoRevert, ProgressDeadline: *g.Update.ProgressDeadline,
+				DesiredTotal: countOf(j, g),
+			}
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	index := s.next()
+	d := &deployment{
+		Deployment: &api.Deployment{
+			ID: uuid.NewString(), Namespace: *j.Namespace, JobID: *j.ID, JobVersion: *j.Version,
+			JobModifyIndex: *j.ModifyIndex, JobSpecModifyIndex: *j.JobModifyIndex, JobCreateIndex: *j.CreateIndex,
+			TaskGroups: groups, Status: api.DeploymentStatusRunning, StatusDescription: "Deployment is running",
+			CreateIndex: index, ModifyIndex: index, CreateTime: now.UnixNano(), ModifyTime: now.UnixNano(),
+		},
+		deadlines: map[string]*time.Timer{},
+	}
+	rec.deployments = append(rec.deployments, d)
+	for name := range groups {
+		s.progressed(rec, d, name)
+	}
+	return d
+}
+
+// progressed gives a group another progress_deadline.
+func (s *Server) progressed(rec *record, d *deployment, group string) {
+	st := d.TaskGroups[group]
+	if st.ProgressDeadline == 0 {
+		return
+	}
+	if t := d.deadlines[group]; t != nil {
+		t.Stop()
+	}
+	st.RequireProgressBy = time.Now().Add(st.ProgressDeadline)
+	d.deadlines[group] = s.after(st.ProgressDeadline, func() {
+		late := !time.Now().Before(st.RequireProgressBy)
+		if late && d.Status == api.DeploymentStatusRunning && st.HealthyAllocs < st.DesiredTotal {
+			s.failed(rec, d, "Failed due to progress deadline")
+		}
+	})
+}
+
+// end gives a deployment its last status.
+func (s *Server) end(d *deployment, status, why string) {
+	for _, t := range d.deadlines {
+		t.Stop()
+	}
+	d.Status, d.StatusDescription = status, why
+	d.ModifyIndex, d.ModifyTime = s.next(), time.Now().UnixNano()
+}
+
+// retire cancels the deployments that the live job has overtaken.
+func (s *Server) retire(rec *record) {
+	j := rec.versions[0]
+	for _, d := range rec.deployments {
+		switch {
+		case d.Status != api.DeploymentStatusRunning:
+		case *j.Stop:
+			s.end(d, api.DeploymentStatusCancelled, "Cancelled because job is stopped")
+		case d.JobSpecModifyIndex != *j.JobModifyIndex:
+			s.end(d, api.DeploymentStatusCancelled, "Cancelled due to newer version of job")
+		}
+	}
+}
+
+// failed ends a deployment and rolls the job back where its update block says so.
+func (s *Server) failed(rec *record, d *deployment, why string) {
+	revert := false
+	for _, st := range d.TaskGroups {
+		revert = revert || st.AutoRevert && st.HealthyAllocs < st.DesiredTotal
+	}
+	if !revert {
+		s.end(d, api.DeploymentStatusFailed, why)
+		s.evaluate(rec, s.next(), "deployment-watcher")
+		return
+	}
+	stable := rec.stable()
+	switch {
+	case stable == nil:
+		why += " - no stable job version to auto revert to"
+	case sameSpec(stable, rec.versions[0]):
+		why += fmt.Sprintf(" - not rolling back to stable job version %d as current job has same specification", *stable.Version)
+		stable = nil
+	default:
+		why += fmt.Sprintf(" - rolling back to job version %d", *stable.Version)
+	}
+	s.end(d, api.DeploymentStatusFailed, why)
+	if stable != nil {
+		s.store(rec, job.Clone(stable), nil)
+	}
+	s.evaluate(rec, s.next(), "deployment-watcher")
+}
+
+// stable is the newest version that a deployment found healthy.
+func (rec *record) stable() *api.Job {
+	for _, v := range rec.versions {
+		if *v.Stable {
+			return v
+		}
+	}
+	return nil
+}
+
+// track puts an allocation under a deployment and starts to watch its health.
+func (s *Server) track(a *alloc, d *deployment) {
+	stopTimers(a)
+	if d == nil || d.Status != api.DeploymentStatusRunning || d.TaskGroups[a.TaskGroup] == nil {
+		return
+	}
+	a.DeploymentID, a.DeploymentStatus = d.ID, nil
+	d.TaskGroups[a.TaskGroup].PlacedAllocs++
+	d.ModifyIndex = s.next()
+	u := groupOf(a.Job, a.TaskGroup).Update
+	a.deadline = s.after(*u.HealthyDeadline, func() {
+		s.unhealthy(a, fmt.Sprintf("Task not running for min_healthy_time of %v by healthy_deadline of %v", *u.MinHealthyTime, *u.HealthyDeadline))
+	})
+	s.watch(a)
+}
+
+func stopTimers(a *alloc) {
+	for _, t := range []**time.Timer{&a.healthy, &a.deadline, &a.again} {
+		if *t != nil {
+			(*t).Stop()
+			*t = nil
+		}
+	}
+}
+
+// watch looks at an allocation's health after each change of its tasks.
+func (s *Server) watch(a *alloc) {
+	if a.deadline == nil { // not watched, or the verdict is in
+		return
+	}
+	switch {
+	case a.ClientStatus == api.AllocClientStatusFailed:
+		s.unhealthy(a, "Unhealthy because of failed task")
+	case !a.steady():
+		if a.healthy != nil {
+			a.healthy.Stop()
+			a.healthy = nil
+		}
+	case a.healthy == nil:
+		var own *time.Timer
+		own = s.after(*groupOf(a.Job, a.TaskGroup).Update.MinHealthyTime, func() {
+			if a.healthy == own { // else a task ended while this waited for the lock
+				s.verdict(a, true)
+			}
+		})
+		a.healthy = own
+	}
+}
+
+func (s *Server) unhealthy(a *alloc, why string) {
+	if a.deadline == nil {
+		return
+	}
+	for _, st := range a.TaskStates {
+		st.Events = append(st.Events, newEvent("Alloc Unhealthy", why, map[string]string{"message": why}))
+	}
+	s.verdict(a, false)
+}
+
+// verdict says once whether an allocation is healthy, and lets its deployment go on.
+func (s *Server) verdict(a *alloc, healthy bool) {
+	stopTimers(a)
+	index, now := s.next(), time.Now()
+	a.ModifyIndex = index
+	a.DeploymentStatus = &api.AllocDeploymentStatus{Healthy: &healthy, Timestamp: now, ModifyIndex: index}
+	rec := a.record
+	d := rec.deploymentOf(a.Job)
+	if d == nil || d.Status != api.DeploymentStatusRunning {
+		return
+	}
+	st := d.TaskGroups[a.TaskGroup]
+	d.ModifyIndex, d.ModifyTime = index, now.UnixNano()
+	if !healthy {
+		st.UnhealthyAllocs++
+		if _, again := a.reschedule(); st.ProgressDeadline == 0 || !again {
+			s.failed(rec, d, "Failed due to unhealthy allocations")
+		}
+		return
+	}
+	st.HealthyAllocs++
+	s.progressed(rec, d, a.TaskGroup)
+	s.advance(rec, d)
+}
+
+// advance ends a deployment whose groups are all healthy, or goes on with it.
+func (s *Server) advance(rec *record, d *deployment) {
+	for _, st := range d.TaskGroups {
+		if st.HealthyAllocs < st.DesiredTotal {
+			s.evaluate(rec, s.next(), "deployment-watcher")
+			return
+		}
+	}
+	s.end(d, api.DeploymentStatusSuccessful, "Deployment completed successfully")
+	j := rec.versions[0]
+	j.Stable, j.ModifyIndex = new(true), new(s.next())
+}
