@@ -389,7 +389,7 @@ func (r *run) put(ctx context.Context, j *api.Job, sub *api.JobSubmission) (stri
 func (r *run) verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, r.registered.Job))
 	defer cancel()
-	if err := r.gate(func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", ""); err != nil {
+	if err := r.gate(ctx, func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", ""); err != nil {
 		return err
 	}
 	healthy, err := gates.Fresh(ctx, r.Nomad, *r.registered)
@@ -402,7 +402,7 @@ func (r *run) verify(ctx context.Context) error {
 			continue
 		}
 		after++
-		if err := r.gate(func() gates.Result { return gates.Run(ctx, r.Nomad, *r.registered, g) }, g.Kind, g.Name); err != nil {
+		if err := r.gate(ctx, func() gates.Result { return gates.Run(ctx, r.Nomad, *r.registered, g) }, g.Kind, g.Name); err != nil {
 			return err
 		}
 	}
@@ -423,10 +423,16 @@ type gateError struct {
 
 func (e *gateError) Error() string { return fmt.Sprintf("gate %s: %s", e.title, e.detail) }
 
-func (r *run) gate(ask func() gates.Result, kind, name string) error {
+// gate asks one and records what it said. One that was interrupted has said
+// nothing: it is no proof against the revision.
+func (r *run) gate(ctx context.Context, ask func() gates.Result, kind, name string) error {
 	title := "gate " + gates.Title(kind, name)
 	r.progress(Event{Step: title})
 	result := ask()
+	if !result.Passed && errors.Is(ctx.Err(), context.Canceled) {
+		r.progress(Event{Step: title, Outcome: history.Skipped, Detail: "interrupted", Duration: result.Duration})
+		return fmt.Errorf("%s: %w", title, context.Canceled)
+	}
 	outcome := history.OK
 	if !result.Passed {
 		outcome = history.NotOK

@@ -108,6 +108,9 @@ func (r *run) goBack(ctx context.Context, cause error) (history.Result, string, 
 	if way == leave {
 		return history.Failed, reason, nil
 	}
+	if errors.Is(cause, source.ErrChanged) { // the write was refused: the file was never ours
+		return history.RolledBack, reason, nil
+	}
 	fileNote, err := r.restoreFile()
 	if err != nil {
 		return "", "", err
@@ -153,6 +156,11 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if r.registered == nil && !r.stopped {
 		return "", true, nil
 	}
+	if step, _ := r.journal.Run().Step("wait"); r.registered == nil && step.Result != history.OK {
+		// What the old allocations hold must be free again; one that does not end
+		// keeps nobody from going back.
+		_ = r.step("wait", func() (string, error) { return r.waitEnded(ctx) })
+	}
 	if way == awaitRevert {
 		err = r.step("await revert", func() (string, error) { return r.awaitRevert(ctx) })
 	} else {
@@ -167,7 +175,7 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if !r.prior.Healthy { // it gets its spec back in any case; its health was no better
 		return "", true, nil
 	}
-	err = r.gate(func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", "after the rollback")
+	err = r.gate(ctx, func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", "after the rollback")
 	var failed *gateError
 	if errors.As(err, &failed) {
 		return "what was there before is not healthy any more: " + failed.detail, false, nil

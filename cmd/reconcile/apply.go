@@ -43,14 +43,15 @@ func runApply(in *invocation) int {
 		return in.refuse(err)
 	}
 	if !f.json {
-		report.Plans(in.stdout, plans, in.out)
+		report.Plans(in.stdout, plans, applying(in.out, true))
 	}
 	if err := in.approve(s, plans, yes, f.json); err != nil {
 		return in.refuse(err)
 	}
 	runs, applyCode := in.applyAll(ctx, applier, plans, s.config.Limits.Concurrency)
 	progress.Close()
-	return worst(code, settleCode, applyCode, in.showRuns(append(settled, runs...), f.json))
+	// A job that is denied keeps its code also where its file got other fixes.
+	return worst(code, settleCode, applyCode, planCode(plans, false), in.showRuns(append(settled, runs...), f.json))
 }
 
 func (in *invocation) showRuns(runs []history.Run, asJSON bool) int {
@@ -126,13 +127,18 @@ func (in *invocation) approve(s *session, plans []reconcile.Plan, yes, asJSON bo
 	case changes == 0:
 		return nil
 	case yes && len(in.args) == 0 && changes > s.config.Limits.MaxChanges:
-		return fmt.Errorf("%d jobs would change and limits.max_changes is %d; name the jobs: reconcile apply -auto-approve JOB...", changes, s.config.Limits.MaxChanges)
+		return fmt.Errorf("%d jobs would change and limits.max_changes is %d; name the jobs, as in `reconcile apply -auto-approve JOB JOB`", changes, s.config.Limits.MaxChanges)
 	case yes:
 		return nil
 	case !in.interactive || asJSON:
-		return errors.New("this would change something and nobody can be asked here: reconcile apply -auto-approve")
+		return fmt.Errorf("this would change something and nobody can be asked here: %s", in.approved())
 	}
 	return in.ask(fmt.Sprintf("Change %d job(s)?", changes))
+}
+
+// approved is what to type to have said yes.
+func (in *invocation) approved() string {
+	return strings.Join(append([]string{"reconcile", in.flags.Name(), "-auto-approve"}, in.raw...), " ")
 }
 
 func (in *invocation) ask(question string) error {

@@ -48,14 +48,12 @@ func runCheck(in *invocation) int {
 	}
 	code = in.mistakes(result.Diagnostics, result.Sources)
 	if fix {
-		if code = worst(code, in.fixFiles(result.Plans)); code == exitOK {
-			code = exitOK
-		}
+		code = worst(code, in.fixFiles(result.Plans))
 	}
 	if format == "json" {
 		err = report.ChecksJSON(in.stdout, result.Plans)
 	} else {
-		report.Checks(in.stdout, result.Plans, in.out)
+		report.Checks(in.stdout, result.Plans, applying(in.out, fix))
 	}
 	if err != nil {
 		return in.refuse(err)

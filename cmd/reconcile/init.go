@@ -128,7 +128,7 @@ nomad {
   namespaces = ["default"]
 }
 
-# The job files: %s.
+# Where the job files are: %s so far.
 source "directory" "jobs" {
   path = %q
 }
@@ -141,7 +141,7 @@ sync {
   drift  = %q # correct: register a file's job where it differs from the live one
   create = %q # register: register jobs that Nomad does not know
 }
-`, plural(len(jobs), "found"), topFolder(jobs), reconcile.Report, reconcile.Report, reconcile.Report)
+`, plural(len(jobs), "job file"), topFolder(jobs), reconcile.Report, reconcile.Report, reconcile.Report)
 }
 
 func policyTemplate(jobs []foundJob) string {

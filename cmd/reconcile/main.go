@@ -4,7 +4,10 @@
 package main
 
 import (
+	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/cli"
 )
@@ -34,22 +37,27 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 	return factories
 }
 
+// topFlags may stand without a verb.
+var topFlags = []string{"h", "help", "autocomplete-install", "autocomplete-uninstall"}
+
 func run(sh *shell, args []string) int {
 	if len(args) == 1 && (args[0] == "-version" || args[0] == "--version" || args[0] == "-v") {
 		args = []string{"version"}
 	}
+	if len(args) > 0 && strings.HasPrefix(args[0], "-") && !slices.Contains(topFlags, strings.TrimLeft(args[0], "-")) {
+		sh.printErr("Error: reconcile has no flag %s; a verb's flags stand after it.\n`reconcile -help` lists the verbs.\n", args[0])
+		return exitError
+	}
 	app := &cli.CLI{
 		Name: "reconcile", Args: args, Commands: verbs(sh), Autocomplete: true,
-		HelpFunc: help, HelpWriter: sh.stdout, ErrorWriter: sh.stderr,
+		HelpFunc: help, HelpWriter: sh.stdout, ErrorWriter: io.Discard, // noVerb says it shorter
 	}
 	code, err := app.Run()
 	if err != nil {
-		sh.fail(err)
-		return exitError
+		return sh.fail(err)
 	}
-	if code == 127 { // no such verb
-		sh.printErr("Did you mean %q? `reconcile -help` lists the verbs.\n", nearest(args, app.Commands))
-		return exitError
+	if code == 127 {
+		return sh.noVerb(args, app.Commands)
 	}
 	return code
 }

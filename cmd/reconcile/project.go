@@ -91,7 +91,7 @@ func (sh *shell) loadBare(w wants) (*project, error) {
 	}
 	p := &project{config: cfg}
 	if len(w.args) == 0 {
-		return nil, errors.New("with -policy and no configuration, say which job files or folders: reconcile check -policy FILE JOBFILE...")
+		return nil, errors.New("with -policy and no configuration, say which job files or folders: `reconcile check -policy FILE JOBFILE`")
 	}
 	for _, arg := range w.args {
 		s, err := bareSource(arg)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/reconcile"
@@ -46,7 +47,7 @@ func runRollback(in *invocation) int {
 	}
 	plans := []reconcile.Plan{plan}
 	if !asJSON {
-		report.Plans(in.stdout, plans, in.out)
+		report.Plans(in.stdout, plans, applying(in.out, true))
 	}
 	in.args = []string{plan.ID.Name}
 	if err := in.approve(s, plans, yes, asJSON); err != nil {
@@ -61,7 +62,7 @@ func runRollback(in *invocation) int {
 func (in *invocation) undo(ctx context.Context, s *session, a *reconcile.Applier, open history.Run, yes, asJSON bool) int {
 	if !yes {
 		if !in.interactive {
-			return in.misuse("run %s is open; undoing it needs -auto-approve here.", open.ID)
+			return in.fail(fmt.Errorf("run %s is open, and nobody can be asked here whether to undo it: %s", open.ID, in.approved()))
 		}
 		if err := in.ask("Undo the open run " + open.ID + "?"); err != nil {
 			return in.refuse(err)

@@ -71,6 +71,12 @@ func styleOf(f *os.File, plain bool) report.Style {
 	return report.Style{Color: !plain, Width: width}
 }
 
+// applying is the style of a verb that does what it shows, if it does.
+func applying(s report.Style, does bool) report.Style {
+	s.Applying = does
+	return s
+}
+
 func (sh *shell) getenv(name string) string {
 	for i := len(sh.environ) - 1; i >= 0; i-- {
 		if k, v, ok := strings.Cut(sh.environ[i], "="); ok && k == name {

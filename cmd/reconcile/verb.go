@@ -63,8 +63,26 @@ func (in *invocation) badFlag(err error) int {
 		in.print("%s\n", in.help())
 		return exitOK
 	}
-	in.printErr("Error: %v.\n`reconcile %s -help` lists its flags.\n", err, in.flags.Name())
+	text := err.Error() + "."
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		text = fmt.Sprintf("%s has no flag -%s.%s", in.flags.Name(), name, in.nearestFlag(name))
+	}
+	in.printErr("Error: %s\n`reconcile %s -help` lists its flags.\n", text, in.flags.Name())
 	return exitError
+}
+
+// nearestFlag asks whether a flag like the one that was typed was meant.
+func (in *invocation) nearestFlag(typed string) string {
+	var names []string
+	in.flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	if len(names) == 0 {
+		return ""
+	}
+	name := nearest(typed, names)
+	if !strings.HasPrefix(name, typed) && levenshtein.Distance(typed, name, nil) > 3 {
+		return ""
+	}
+	return fmt.Sprintf(" Did you mean -%s?", name)
 }
 
 // misuse says what is wrong with the arguments.
@@ -156,16 +174,19 @@ func help(commands map[string]cli.CommandFactory) string {
 	return b.String()
 }
 
-func nearest(args []string, commands map[string]cli.CommandFactory) string {
-	typed := ""
-	for _, a := range args {
-		if !strings.HasPrefix(a, "-") {
-			typed = a
-			break
-		}
+// noVerb says what there is instead of the verb that was typed, if one was.
+func (sh *shell) noVerb(args []string, commands map[string]cli.CommandFactory) int {
+	if len(args) == 0 {
+		sh.printErr("%s\n", help(commands))
+		return exitError
 	}
-	names := slices.Sorted(maps.Keys(commands))
-	return slices.MinFunc(names, func(a, b string) int {
+	sh.printErr("Error: there is no verb %q. Did you mean %q?\n`reconcile -help` lists the verbs.\n", args[0], nearest(args[0], slices.Collect(maps.Keys(commands))))
+	return exitError
+}
+
+// nearest is the name most like the one that was typed; there must be one.
+func nearest(typed string, names []string) string {
+	return slices.MinFunc(slices.Sorted(slices.Values(names)), func(a, b string) int {
 		return levenshtein.Distance(typed, a, nil) - levenshtein.Distance(typed, b, nil)
 	})
 }

@@ -61,7 +61,7 @@ func equal(a, b reflect.Value) bool {
 		return true
 	}
 	if a.Type() != b.Type() {
-		return equalNumbers(a, b)
+		return equalTypes(a, b)
 	}
 	switch a.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -70,57 +70,62 @@ func equal(a, b reflect.Value) bool {
 		}
 		return equal(a.Elem(), b.Elem())
 	case reflect.Struct:
-		for i := range a.NumField() {
-			if a.Type().Field(i).IsExported() && !equal(a.Field(i), b.Field(i)) {
-				return false
-			}
-		}
-		return true
+		return equalStructs(a, b)
 	case reflect.Slice:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for i := range a.Len() {
-			if !equal(a.Index(i), b.Index(i)) {
-				return false
-			}
-		}
-		return true
+		return equalSlices(a, b)
 	case reflect.Map:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for _, k := range a.MapKeys() {
-			other := b.MapIndex(k)
-			if !other.IsValid() || !equal(a.MapIndex(k), other) {
-				return false
-			}
-		}
-		return true
+		return equalMaps(a, b)
 	}
 	return a.Interface() == b.Interface()
 }
 
-// equalNumbers: a number read from JSON is a float64, one from HCL an int; an empty
-// list has no type to speak of.
-func equalNumbers(a, b reflect.Value) bool {
-	if a.Kind() == reflect.Slice && b.Kind() == reflect.Slice {
-		if a.Len() != b.Len() {
+func equalStructs(a, b reflect.Value) bool {
+	for i := range a.NumField() {
+		if a.Type().Field(i).IsExported() && !equal(a.Field(i), b.Field(i)) {
 			return false
 		}
-		for i := range a.Len() {
-			ea, eb := a.Index(i), b.Index(i)
-			if ea.Kind() == reflect.Interface {
-				ea = ea.Elem()
-			}
-			if eb.Kind() == reflect.Interface {
-				eb = eb.Elem()
-			}
-			if !equal(ea, eb) {
-				return false
-			}
+	}
+	return true
+}
+
+func equalSlices(a, b reflect.Value) bool {
+	if a.Len() != b.Len() {
+		return false
+	}
+	for i := range a.Len() {
+		if !equal(behind(a.Index(i)), behind(b.Index(i))) {
+			return false
 		}
-		return true
+	}
+	return true
+}
+
+func equalMaps(a, b reflect.Value) bool {
+	if a.Len() != b.Len() {
+		return false
+	}
+	for _, k := range a.MapKeys() {
+		other := b.MapIndex(k)
+		if !other.IsValid() || !equal(a.MapIndex(k), other) {
+			return false
+		}
+	}
+	return true
+}
+
+// behind is what an interface holds.
+func behind(v reflect.Value) reflect.Value {
+	if v.Kind() == reflect.Interface {
+		return v.Elem()
+	}
+	return v
+}
+
+// equalTypes: a number read from JSON is a float64, one from HCL an int; and a
+// list of maps may be typed so or not.
+func equalTypes(a, b reflect.Value) bool {
+	if a.Kind() == reflect.Slice && b.Kind() == reflect.Slice {
+		return equalSlices(a, b)
 	}
 	number := reflect.TypeFor[float64]()
 	isNumber := func(v reflect.Value) bool { return v.CanInt() || v.CanUint() || v.CanFloat() }

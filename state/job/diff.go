@@ -1,6 +1,7 @@
 package job
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,51 +21,74 @@ type Difference struct {
 // others by position; a list of plain values is one place.
 func Diff(live, desired *api.Job, ignore []Path) []Difference {
 	var out []Difference
-	diffValues(nil, Value(live), Value(desired), &out)
+	diffValues(nil, reflect.TypeFor[api.Job](), Value(live), Value(desired), &out)
 	return slices.DeleteFunc(out, func(d Difference) bool {
 		return slices.ContainsFunc(ignore, func(p Path) bool { return d.Path.HasPrefix(p) })
 	})
 }
 
-func diffValues(p Path, a, b cty.Value, out *[]Difference) {
+// diffValues compares two values of a nomad/api struct type, or of no such type
+// (nil) where the names are the user's own.
+func diffValues(p Path, t reflect.Type, a, b cty.Value, out *[]Difference) {
 	if same(a, b) {
 		return
 	}
 	switch {
 	case isObject(a) && isObject(b):
-		diffObjects(p, a, b, out)
+		diffObjects(p, t, a, b, out)
 	case isBlockList(a) && isBlockList(b):
-		diffLists(p, a, b, out)
+		diffLists(p, t, a, b, out)
 	default:
 		*out = append(*out, Difference{Path: p, Before: orNull(a), After: orNull(b)})
 	}
 }
 
-func diffObjects(p Path, a, b cty.Value, out *[]Difference) {
+func diffObjects(p Path, t reflect.Type, a, b cty.Value, out *[]Difference) {
 	for _, name := range keys(a, b) {
 		av, bv := get(a, name), get(b, name)
-		diffValues(stepInto(p, name, av, bv), av, bv, out)
-	}
-}
-
-// stepInto prints group and "web" as one step group["web"], as paths do.
-func stepInto(p Path, name string, _, _ cty.Value) Path {
-	if len(p) > 0 {
-		last := p[len(p)-1]
-		if labelled[last.Name] && last.Key == "" && last.Index < 0 {
-			out := slices.Clone(p)
-			out[len(out)-1].Key = name
-			return out
+		inner := structBehind(t, name)
+		if inner == nil || !hasLabel(inner) || !isObject(orEmpty(av)) || !isObject(orEmpty(bv)) {
+			diffValues(p.Attr(name), inner, av, bv, out)
+			continue
+		}
+		av, bv = orEmpty(av), orEmpty(bv)
+		for _, label := range keys(av, bv) {
+			diffValues(p.Block(name, label), inner, get(av, label), get(bv, label), out)
 		}
 	}
-	return p.Attr(name)
 }
 
-func diffLists(p Path, a, b cty.Value, out *[]Difference) {
+// structBehind is the struct of the blocks of that name in t, or nil.
+func structBehind(t reflect.Type, name string) reflect.Type {
+	if t == nil {
+		return nil
+	}
+	f, ok := FieldNamed(t, name)
+	if !ok || f.Kind != BlockField {
+		return nil
+	}
+	inner := f.Type
+	for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice || inner.Kind() == reflect.Map {
+		inner = inner.Elem()
+	}
+	if inner.Kind() != reflect.Struct {
+		return nil
+	}
+	return inner
+}
+
+func orEmpty(v cty.Value) cty.Value {
+	if v == cty.NilVal || v.IsNull() {
+		return cty.EmptyObjectVal
+	}
+	return v
+}
+
+func diffLists(p Path, t reflect.Type, a, b cty.Value, out *[]Difference) {
 	for i := range max(a.LengthInt(), b.LengthInt()) {
 		q := slices.Clone(p)
 		q[len(q)-1].Index = i
-		diffValues(q, elem(a, i), elem(b, i), out)
+		diffValues(q, t, elem(a, i), elem(b, i), out)
 	}
 }
 

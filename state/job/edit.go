@@ -80,7 +80,39 @@ func Apply(j *api.Job, edits []Edit) (*api.Job, error) {
 			return nil, fmt.Errorf("%s: %w", e, err)
 		}
 	}
+	sortPorts(out)
 	return out, nil
+}
+
+// sortPorts keeps ports in the list where Nomad's parser puts them.
+func sortPorts(j *api.Job) {
+	for _, g := range j.TaskGroups {
+		networks := slices.Clone(g.Networks)
+		for _, t := range g.Tasks {
+			if t.Resources != nil {
+				networks = append(networks, t.Resources.Networks...)
+			}
+		}
+		for _, n := range networks {
+			movePorts(n)
+		}
+	}
+}
+
+func movePorts(n *api.NetworkResource) {
+	static := func(p api.Port) bool { return p.Value > 0 }
+	if !slices.ContainsFunc(n.DynamicPorts, static) && !slices.ContainsFunc(n.ReservedPorts, func(p api.Port) bool { return !static(p) }) {
+		return
+	}
+	var dynamic, reserved []api.Port
+	for _, p := range slices.Concat(n.ReservedPorts, n.DynamicPorts) {
+		if static(p) {
+			reserved = append(reserved, p)
+		} else {
+			dynamic = append(dynamic, p)
+		}
+	}
+	n.DynamicPorts, n.ReservedPorts = dynamic, reserved
 }
 
 // At is the value at a path, and whether there is such a place with a value.
@@ -130,6 +162,9 @@ func editStruct(v reflect.Value, p Path, e Edit) error {
 		return fmt.Errorf("a job has no %q here", s.Name)
 	}
 	field := v.Field(f.Index)
+	if n, ok := v.Addr().Interface().(*api.NetworkResource); ok && s.Name == "port" && isReserved(n, s.Key) {
+		field = reflect.ValueOf(&n.ReservedPorts).Elem()
+	}
 	if f.Kind == BlockField {
 		if block, isBlock, err := blockAt(field, s, e); err != nil || isBlock {
 			if err != nil || len(p) > 1 {
@@ -139,6 +174,11 @@ func editStruct(v reflect.Value, p Path, e Edit) error {
 		}
 	}
 	return editField(field, p, e)
+}
+
+// isReserved: nomad/api keeps ports with a number in a list of their own.
+func isReserved(n *api.NetworkResource, label string) bool {
+	return slices.ContainsFunc(n.ReservedPorts, func(p api.Port) bool { return p.Label == label })
 }
 
 func cmpErr(err error, next func() error) error {
@@ -216,7 +256,18 @@ func editField(field reflect.Value, p Path, e Edit) error {
 	if err != nil {
 		return err
 	}
+	if m, ok := out.(map[string]any); ok && len(rest) == 1 && e.Op == Set && field.Type() == reflect.TypeFor[map[string]any]() {
+		asBlock(m, rest[0].Name)
+	}
 	return assign(field, out)
+}
+
+// asBlock: a map that stands directly in a config is a list of one map, as Nomad
+// reads it.
+func asBlock(m map[string]any, key string) {
+	if inner, ok := m[key].(map[string]any); ok {
+		m[key] = []map[string]any{inner}
+	}
 }
 
 func untyped(v reflect.Value) any {
@@ -228,13 +279,11 @@ func untyped(v reflect.Value) any {
 	}
 	switch v.Kind() {
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.String {
-			list := make([]any, v.Len())
-			for i := range list {
-				list[i] = v.Index(i).String()
-			}
-			return list
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = v.Index(i).Interface()
 		}
+		return list
 	case reflect.Map:
 		m := make(map[string]any, v.Len())
 		for _, k := range v.MapKeys() {
@@ -247,7 +296,7 @@ func untyped(v reflect.Value) any {
 
 func untypedElem(v reflect.Value) any {
 	if v.Kind() == reflect.Slice {
-		return untyped(v)
+		return untyped(v) // header = { X = [...] }
 	}
 	return v.Interface()
 }
@@ -316,7 +365,11 @@ func editElem(cur any, i int, rest Path, e Edit) (any, error) {
 		for k := range list {
 			generic[k] = list[k]
 		}
-		return editElem(generic, i, rest, e)
+		out, err := editElem(generic, i, rest, e)
+		if err != nil {
+			return nil, err
+		}
+		return asMaps(out.([]any)), nil
 	case []any:
 		if i < 0 || i >= len(list) {
 			return nil, fmt.Errorf("there is no element %d", i)
@@ -332,6 +385,19 @@ func editElem(cur any, i int, rest Path, e Edit) (any, error) {
 		return list, nil
 	}
 	return nil, fmt.Errorf("element %d is asked of a value that is no list", i)
+}
+
+// asMaps is the list as Nomad keeps it: one of nothing but maps is typed so.
+func asMaps(list []any) any {
+	maps := make([]map[string]any, 0, len(list))
+	for _, elem := range list {
+		m, ok := elem.(map[string]any)
+		if !ok {
+			return list
+		}
+		maps = append(maps, m)
+	}
+	return maps
 }
 
 func editLeaf(cur any, e Edit) (any, error) {
@@ -354,29 +420,31 @@ func editLeaf(cur any, e Edit) (any, error) {
 
 // assign gives a typed field an untyped value, with HCL's conversions.
 func assign(field reflect.Value, x any) error {
-	if field.Kind() == reflect.Pointer {
-		if x == nil {
-			field.SetZero()
-			return nil
-		}
+	switch {
+	case field.Kind() == reflect.Pointer && x == nil:
+		field.SetZero()
+		return nil
+	case field.Kind() == reflect.Pointer:
 		p := reflect.New(field.Type().Elem())
 		if err := assign(p.Elem(), x); err != nil {
 			return err
 		}
 		field.Set(p)
 		return nil
-	}
-	if field.Type() == reflect.TypeFor[map[string]any]() {
+	case field.Type() == reflect.TypeFor[map[string]any]():
 		m, ok := x.(map[string]any)
 		if !ok {
 			return fmt.Errorf("this place holds a map")
 		}
 		field.Set(reflect.ValueOf(m))
 		return nil
-	}
-	if field.Type() == durationType {
+	case field.Type() == durationType:
 		return assignDuration(field, x)
 	}
+	return assignConverted(field, x)
+}
+
+func assignConverted(field reflect.Value, x any) error {
 	want, err := gocty.ImpliedType(field.Interface())
 	if err != nil {
 		return fmt.Errorf("this place cannot be set")

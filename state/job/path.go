@@ -76,8 +76,20 @@ func (p Path) String() string {
 // labelled are the block types whose index is a label; under any other name a
 // string index is a map key.
 var labelled = map[string]bool{
-	"group": true, "task": true, "volume": true, "port": true, "scaling": true, "secret": true,
-	"action": true, "device": true, "target": true, "region": true,
+	"group": true, "task": true, "volume": true, "port": true, "reserved_ports": true, "secret": true, "action": true,
+	"device": true, "target": true, "region": true, "envoy_gateway_bind_addresses": true,
+}
+
+// free are the blocks below which all names are the user's own, so that no index
+// there is a label.
+var free = map[string]bool{
+	"config": true, "env": true, "meta": true, "canary_meta": true, "tagged_addresses": true, "header": true,
+	"headers": true, "options": true, "policy": true, "args": true, "add": true, "set": true,
+}
+
+func (p Path) takesLabel() bool {
+	inFree := slices.ContainsFunc(p[:len(p)-1], func(s Step) bool { return free[s.Name] })
+	return labelled[p.Last().Name] && p.Last().Key == "" && p.Last().Index < 0 && !inFree
 }
 
 // PathOf is the Path that a traversal such as group["web"].task["app"].env.KEY
@@ -105,7 +117,7 @@ func index(p *Path, key cty.Value) error {
 	last := &(*p)[len(*p)-1]
 	switch key.Type() {
 	case cty.String:
-		if labelled[last.Name] && last.Key == "" {
+		if p.takesLabel() {
 			last.Key = key.AsString()
 		} else {
 			*p = p.Attr(key.AsString())

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -85,7 +86,20 @@ func structToCty(v reflect.Value) cty.Value {
 	for _, f := range Fields(v.Type()) {
 		attrs[f.Name] = fieldToCty(v.Field(f.Index), f)
 	}
+	if n, ok := v.Interface().(api.NetworkResource); ok {
+		showPorts(n, attrs)
+	}
 	return cty.ObjectVal(attrs)
+}
+
+// showPorts: job files write port for what nomad/api keeps in two lists.
+func showPorts(n api.NetworkResource, attrs map[string]cty.Value) {
+	ports := map[string]cty.Value{}
+	for _, p := range slices.Concat(n.ReservedPorts, n.DynamicPorts) {
+		ports[p.Label] = ValueOf(p)
+	}
+	attrs["port"] = cty.ObjectVal(ports)
+	delete(attrs, "reserved_ports")
 }
 
 func fieldToCty(v reflect.Value, f Field) cty.Value {

@@ -124,17 +124,13 @@ func (s *splicer) addAttribute(b block, name, text string) []candidate {
 	return []candidate{{{at, at, indent + name + pad + "= " + text + s.eol}}}
 }
 
-// lastAttribute is the last attribute before a body's first block, or of all if
-// none stands before it.
+// lastAttribute is the last attribute before a body's first block, or nil.
 func (s *splicer) lastAttribute(body *hclsyntax.Body) *hclsyntax.Attribute {
 	var last *hclsyntax.Attribute
 	for _, attr := range sortedAttributes(body) {
-		if last == nil || len(body.Blocks) == 0 || attr.SrcRange.Start.Byte < body.Blocks[0].TypeRange.Start.Byte {
+		if len(body.Blocks) == 0 || attr.SrcRange.Start.Byte < body.Blocks[0].TypeRange.Start.Byte {
 			last = attr
 		}
-	}
-	if last != nil && len(body.Blocks) > 0 && last.SrcRange.Start.Byte > body.Blocks[0].TypeRange.Start.Byte {
-		return nil
 	}
 	return last
 }
@@ -232,30 +228,40 @@ func (s *splicer) addItemText(o *hclsyntax.ObjectConsExpr, key, text string) can
 	}
 	last := o.Items[len(o.Items)-1]
 	start, end := last.KeyExpr.Range().Start.Byte, s.contentEnd(last.ValueExpr.Range())
-	between := string(s.src[last.KeyExpr.Range().End.Byte:last.ValueExpr.Range().Start.Byte])
-	sign := strings.TrimSpace(between)
+	sign := string(s.src[last.KeyExpr.Range().End.Byte:last.ValueExpr.Range().Start.Byte])
 	if s.src[start] == '"' || !hclsyntax.ValidIdentifier(key) {
 		key = quote(key)
 	}
 	comma := s.comma(end, closing)
 	if s.oneLine(end, closing) || !blank(s.src[s.lineStart(start):start]) {
-		return s.itemBehind(key, between, text, end, comma)
-	}
-	indent := s.indentAt(start)
-	item := indent + key + " = " + text
-	if sign == ":" {
-		item = indent + key + ": " + text
-	} else if column := last.KeyExpr.Range().End.Byte + strings.Index(between, sign) - s.lineStart(start); strings.HasPrefix(between, " ") {
-		item = indent + key + s.padding(len(indent)+len(key), column) + "= " + text
+		return s.itemBehind(key, sign, text, end, comma)
 	}
 	at := s.nextLine(max(end, comma))
-	if comma > end {
+	item := s.alignedItem(last, key, sign) + text
+	switch {
+	case comma > end:
 		return candidate{{at, at, item + "," + s.eol}}
-	}
-	if len(o.Items) > 1 && s.comma(objectSpans(o)[0].end, objectSpans(o)[1].start) > objectSpans(o)[0].end {
+	case s.hasCommas(o):
 		return candidate{{end, end, ","}, {at, at, item + s.eol}}
 	}
 	return candidate{{at, at, item + s.eol}}
+}
+
+// alignedItem is the key of a new item and its sign, as the last one has them.
+func (s *splicer) alignedItem(last hclsyntax.ObjectConsItem, key, sign string) string {
+	start := last.KeyExpr.Range().Start.Byte
+	indent := s.indentAt(start)
+	i := strings.IndexByte(sign, '=')
+	if i <= 0 {
+		return indent + key + sign
+	}
+	column := last.KeyExpr.Range().End.Byte + i - s.lineStart(start)
+	return indent + key + s.padding(len(indent)+len(key), column) + sign[i:]
+}
+
+func (s *splicer) hasCommas(o *hclsyntax.ObjectConsExpr) bool {
+	spans := objectSpans(o)
+	return len(spans) > 1 && s.comma(spans[0].end, spans[1].start) > spans[0].end
 }
 
 // itemBehind writes an item on the line of the one before.

@@ -87,17 +87,9 @@ func (d *decoder) expand(raw *hclsyntax.Block, s *scope, schema func(string) (in
 	if !ok {
 		return
 	}
-	iterator := typ
-	if parts.iterator != nil {
-		t, diags := hcl.AbsTraversalForExpr(parts.iterator.Expr)
-		if d.add(diags); diags.HasErrors() {
-			return
-		}
-		if len(t) != 1 {
-			d.errorf(t.SourceRange(), "Invalid dynamic iterator name", "An iterator is one name.")
-			return
-		}
-		iterator = t.RootName()
+	iterator, ok := d.iterator(parts, typ)
+	if !ok {
+		return
 	}
 	each, diags := d.value(parts.forEach.Expr, s)
 	if d.add(diags); diags.HasErrors() {
@@ -109,12 +101,27 @@ func (d *decoder) expand(raw *hclsyntax.Block, s *scope, schema func(string) (in
 	}
 	for it := each.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		inner := s.child(iterator, key, value)
-		b := block{Block: raw, typ: typ, body: parts.content.Body, scope: inner}
-		if b.labels, ok = d.dynamicLabels(parts.labels, want, inner); ok {
+		b := block{Block: raw, typ: typ, body: parts.content.Body, scope: s.child(iterator, key, value)}
+		if b.labels, ok = d.dynamicLabels(parts.labels, want, b.scope); ok {
 			visit(b)
 		}
 	}
+}
+
+// iterator is the name by which the content calls the element.
+func (d *decoder) iterator(parts dynamic, typ string) (string, bool) {
+	if parts.iterator == nil {
+		return typ, true
+	}
+	t, diags := hcl.AbsTraversalForExpr(parts.iterator.Expr)
+	if d.add(diags); diags.HasErrors() {
+		return "", false
+	}
+	if len(t) != 1 {
+		d.errorf(t.SourceRange(), "Invalid dynamic iterator name", "An iterator is one name.")
+		return "", false
+	}
+	return t.RootName(), true
 }
 
 func (d *decoder) dynamicParts(raw *hclsyntax.Block, labels int) (dynamic, bool) {

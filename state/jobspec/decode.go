@@ -26,8 +26,9 @@ type decoder struct {
 	src    []byte
 	inputs Inputs
 	diags  hcl.Diagnostics
-	usesFS bool
 	trace  *trace // nil: nobody asks where things stand
+
+	usesFS, volatile bool
 
 	base   *scope
 	vars   variables
@@ -52,7 +53,7 @@ func newDecoder(name string, src []byte, in Inputs, t *trace) *decoder {
 // functions are made when the first expression needs them.
 func (d *decoder) functions() map[string]function.Function {
 	if d.base.ctx.Functions == nil {
-		d.base.ctx.Functions = functionsFor(d.inputs.FS)
+		d.base.ctx.Functions = functionsFor(d.inputs)
 	}
 	return d.base.ctx.Functions
 }
@@ -76,6 +77,9 @@ func (d *decoder) file(body *hclsyntax.Body) {
 	d.variableBlocks(body)
 	d.localBlocks(body)
 	d.collect(d.inputs)
+	if d.diags.HasErrors() {
+		return // what is unset or invalid may follow from it
+	}
 	d.checkVariables()
 	d.base.ctx.Variables["var"] = d.vars.object()
 	if d.diags.HasErrors() {

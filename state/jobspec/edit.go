@@ -20,23 +20,48 @@ const maxCandidates = 64
 // does that, there are diagnostics that show the expression in the way, and no
 // bytes.
 func (f *File) Edit(edits []job.Edit, desired *api.Job) ([]byte, hcl.Diagnostics) {
-	cur := f
-	for todo := job.Sort(edits); len(todo) > 0; {
-		next, done, diags := cur.editFirst(todo)
-		if diags.HasErrors() {
-			return nil, diags
-		}
-		cur = next
+	cur, want, diags := f.start(edits, desired)
+	for todo := job.Sort(edits); len(todo) > 0 && !diags.HasErrors(); {
+		var done []job.Edit
+		cur, done, diags = cur.editFirst(todo)
 		todo = slices.DeleteFunc(todo, func(e job.Edit) bool {
 			return slices.ContainsFunc(done, func(d job.Edit) bool { return sameEdit(d, e) })
 		})
 	}
-	if !job.Equal(cur.Job, desired) {
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	if !job.Equal(cur.Job, want) {
 		return nil, errorAt(f.Range(nil), "Edited file is not what was asked for",
-			"With all edits made the file still evaluates to another job than the desired one: "+differences(cur.Job, desired)+
-				". Functions that give another value each time, such as uuidv4(), do that too. Edit the file by hand.")
+			"With all edits made the file still evaluates to another job than the desired one, at: "+differences(cur.Job, want)+". Edit it by hand.")
 	}
 	return cur.Bytes, nil
+}
+
+// start is the file to edit and the job to reach. Where the file's job is another
+// one at each parse, both are taken with those values pinned.
+func (f *File) start(edits []job.Edit, desired *api.Job) (*File, *api.Job, hcl.Diagnostics) {
+	if !f.Volatile {
+		return f, desired, nil
+	}
+	in := f.inputs
+	in.pinned = true
+	pinned, diags := Parse(f.Name, f.Bytes, in)
+	if diags.HasErrors() {
+		return nil, nil, diags
+	}
+	asked, err := job.Apply(f.Job, edits)
+	if err == nil && !job.Equal(asked, desired) {
+		err = fmt.Errorf("the edits do not lead to the desired job, at %s", differences(asked, desired))
+	}
+	if err != nil {
+		return nil, nil, errorAt(f.Range(nil), "Cannot make the edits", fmt.Sprintf("%s.", err))
+	}
+	want, err := job.Apply(pinned.Job, edits)
+	if err != nil {
+		return nil, nil, errorAt(f.Range(nil), "Cannot make the edits", fmt.Sprintf("%s.", err))
+	}
+	return pinned, want, nil
 }
 
 func differences(a, b *api.Job) string {
@@ -99,7 +124,7 @@ func (f *File) accept(c candidate, want *api.Job) *File {
 }
 
 func (f *File) candidates(t *trace, e job.Edit) []candidate {
-	pl, _, rest := t.locate(e.Path)
+	pl, rest := t.locate(e.Path)
 	s := newSplicer(f.Bytes)
 	var out []candidate
 	switch {
@@ -120,7 +145,7 @@ func (f *File) candidates(t *trace, e job.Edit) []candidate {
 // inTheWay says which expression could not be edited, and where the value comes
 // from.
 func (f *File) inTheWay(t *trace, e job.Edit) hcl.Diagnostics {
-	pl, at, rest := t.locate(e.Path)
+	pl, rest := t.locate(e.Path)
 	if pl.attr == nil {
 		return errorAt(pl.block.header(), "Cannot make the edit",
 			fmt.Sprintf("No way was found to %s in this block. Edit the file by hand.", e))
@@ -132,7 +157,6 @@ func (f *File) inTheWay(t *trace, e job.Edit) hcl.Diagnostics {
 	} else {
 		detail += " Edit it by hand."
 	}
-	_ = at
 	return errorAt(expr.Range(), "Expression in the way", detail)
 }
 

@@ -21,15 +21,6 @@ func parse(t testing.TB, src string, in jobspec.Inputs) *jobspec.File {
 	return f
 }
 
-func path(t testing.TB, s string) job.Path {
-	t.Helper()
-	p, err := job.ParsePath(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 // inTask is a job file whose task holds that text, one level deep.
 func inTask(body string) string {
 	return "job \"app\" {\n  group \"g\" {\n    task \"t\" {\n" + body + "    }\n  }\n}\n"
@@ -112,6 +103,7 @@ var listCases = []editCase{
 	removeFirst("flatten", `flatten([["-E", "a"], ["b"]])`, `flatten([["a"], ["b"]])`),
 	removeFirst("conditional", `true ? ["-E", "a"] : ["-E", "b"]`, `true ? ["a"] : ["-E", "b"]`),
 	removeFirst("parentheses", `(["-E", "a"])`, `(["a"])`),
+	removeAt("1", "an element that is a reference", `["x", node.class]`, `["x"]`),
 	removeFirst("compact", `compact(["-E", "", "a"])`, `compact(["", "a"])`),
 	{
 		name: "two of a list", before: args(`["-E", "x", "-E", "y"]`), after: args(`["x", "y"]`),
@@ -307,6 +299,12 @@ var mapCases = []editCase{
 		edits:  []job.Edit{remove(".env.A")},
 	},
 	{
+		name:   "key removed whose value comes from elsewhere",
+		before: "locals {\n  b = \"2\"\n}\n" + inTask("      env {\n        A = \"1\"\n        B = local.b\n      }\n"),
+		after:  "locals {\n  b = \"2\"\n}\n" + inTask("      env {\n        A = \"1\"\n      }\n"),
+		edits:  []job.Edit{remove(".env.B")},
+	},
+	{
 		name:   "only key of a block on one line removed",
 		before: inTask("      env { A = \"1\" }\n"),
 		after:  inTask("      env {}\n"),
@@ -365,6 +363,18 @@ var mapCases = []editCase{
 		before: inTask("      env {\n        A = \"1\"\n      }\n"),
 		after:  inTask("      env {\n        A = \"${node.unique.name}\"\n      }\n"),
 		edits:  []job.Edit{text(".env.A", "${node.unique.name}")},
+	},
+	{
+		name:   "a text with a runtime interpolation",
+		before: inTask("      env {\n        A = \"http://${NOMAD_ADDR_x}/a\"\n        B = node.class\n        C = \"${meta.x}\"\n      }\n"),
+		after:  inTask("      env {\n        A = \"https://y\"\n        B = \"b\"\n        C = \"${meta.z}\"\n      }\n"),
+		edits:  []job.Edit{text(".env.A", "https://y"), text(".env.B", "b"), replace(".env.C", "x}", "z}")},
+	},
+	{
+		name:   "a part that reaches into a runtime interpolation",
+		before: inTask("      env {\n        A = \"a ${NOMAD_ADDR_x}/${meta.x} b\"\n      }\n"),
+		after:  inTask("      env {\n        A = \"a ${NOMAD_ADDR_y}/- b\"\n      }\n"),
+		edits:  []job.Edit{replace(".env.A", "x}/${meta.x}", "y}/-")},
 	},
 	{
 		name:   "a value that would be a reference",
@@ -464,6 +474,12 @@ var shapeCases = []editCase{
 		before: "job \"app\" {\n  constraint {\n    attribute = \"${attr.nomad.version}\"\n    version   = \">= 1.0\"\n  }\n  group \"g\" {}\n}\n",
 		after:  "job \"app\" {\n  constraint {\n    attribute = \"${attr.nomad.version}\"\n    version   = \">= 2.0\"\n  }\n  group \"g\" {}\n}\n",
 		edits:  []job.Edit{text("constraint[0].value", ">= 2.0")},
+	},
+	{
+		name:   "identity behind the default one",
+		before: inTask("      identity {\n        env = true\n      }\n      identity {\n        name = \"aws\"\n        ttl  = \"1h\"\n      }\n"),
+		after:  inTask("      identity {\n        env = true\n      }\n      identity {\n        name = \"aws\"\n        ttl  = \"2h\"\n      }\n"),
+		edits:  []job.Edit{text(".identity[0].ttl", "2h")},
 	},
 	{
 		name:   "nested config block and map",
@@ -579,6 +595,66 @@ func TestEditHeldToDesired(t *testing.T) {
 	}
 	if out, diags := f.Edit(nil, f.Job); diags.HasErrors() || string(out) != string(f.Bytes) {
 		t.Errorf("no edits: %v, %s", diags, out)
+	}
+}
+
+// TestEditVolatile: a file whose job is another one at each parse can be edited.
+func TestEditVolatile(t *testing.T) {
+	t.Parallel()
+	before := "locals {\n  run = uuidv4()\n}\n" + inTask("      env {\n        RUN = local.run\n        KEY = bcrypt(\"x\", 4)\n        A   = \"1\"\n      }\n")
+	f := parse(t, before, jobspec.Inputs{})
+	if !f.Volatile || len(f.Job.TaskGroups[0].Tasks[0].Env["RUN"]) != 36 {
+		t.Fatalf("volatile: %t, %v", f.Volatile, f.Job.TaskGroups[0].Tasks[0].Env)
+	}
+	edits := []job.Edit{text(".env.A", "2")}
+	desired, err := job.Apply(f.Job, edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, diags := f.Edit(edits, desired)
+	if want := strings.Replace(before, `"1"`, `"2"`, 1); diags.HasErrors() || string(out) != want {
+		t.Errorf("%v\n%s", diags, out)
+	}
+	if out, diags := f.Edit(edits, f.Job); out != nil || !diags.HasErrors() {
+		t.Error("edits that do not lead to the desired job are accepted")
+	}
+}
+
+func TestRangeOfInherited(t *testing.T) {
+	t.Parallel()
+	f := parse(t, string(read(t, "testdata/parse/groupless.nomad.hcl")), jobspec.Inputs{})
+	for path, want := range map[string]string{
+		`group["alone"].task["alone"].vault.role`:           `"job-role"`,
+		`group["alone"].task["alone"].env.A`:                `1`,
+		`group["alone"].count`:                              `job "groupless"`,
+		`group["g"].task["bare"].vault.role`:                `"group-role"`,
+		`group["g"].task["own"].vault.role`:                 `"own-role"`,
+		`group["g"].task["bare"].secret["job-secret"].path`: `"a"`,
+	} {
+		if got := string(f.Range(mustPath(path)).SliceBytes(f.Bytes)); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestRangeOf(t *testing.T) {
+	t.Parallel()
+	src := inTask("      config {\n        args = [\"-c\", \"grün && sudo -E x\"]\n      }\n      template {\n        data = <<-EOF\n          #!/bin/sh\n          sudo -E run\n        EOF\n      }\n")
+	f := parse(t, src, jobspec.Inputs{})
+	for _, c := range []struct {
+		edit     job.Edit
+		text, at string
+	}{
+		{replace(".template[0].data", "-E ", ""), "-E ", "10,16"},
+		{replace(".config.args[1]", "sudo -E", "sudo"), "sudo -E", "5,32"},
+		{replace(".config.args[1]", "none", ""), `"grün && sudo -E x"`, "5,23"},
+		{replace(".config.none", "none", ""), "config", "4,7"},
+		{remove(".config.args[0]"), `"-c"`, "5,17"},
+	} {
+		r := f.RangeOf(c.edit)
+		if got := string(r.SliceBytes(f.Bytes)); got != c.text || position(r) != c.at {
+			t.Errorf("%s: %q at %s, want %q at %s", c.edit, got, position(r), c.text, c.at)
+		}
 	}
 }
 

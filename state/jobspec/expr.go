@@ -94,9 +94,27 @@ func isLiteral(expr hclsyntax.Expression) bool {
 	return false
 }
 
+// isKept reports whether a bound expression is a reference that Nomad keeps as
+// its own text.
+func isKept(expr hclsyntax.Expression) bool {
+	ref, ok := expr.(*hclsyntax.ScopeTraversalExpr)
+	return ok && strings.HasPrefix(ref.Traversal.RootName(), "${")
+}
+
+// isVerbatim: the job holds what the source says, literals and kept references.
+func isVerbatim(expr hclsyntax.Expression) bool {
+	switch e := expr.(type) {
+	case *hclsyntax.TemplateExpr:
+		return !slices.ContainsFunc(e.Parts, func(part hclsyntax.Expression) bool { return !isLiteral(part) && !isKept(part) })
+	case *hclsyntax.TemplateWrapExpr:
+		return isKept(e.Wrapped)
+	}
+	return isLiteral(expr) || isKept(expr)
+}
+
 // binder rewrites an expression where Nomad's HCL differs from upstream's: a
 // reference to an unknown root is its own text, and && and || evaluate both
-// sides. It also notes calls of filesystem functions. Binding twice is harmless.
+// sides. It also notes calls of functions that depend on more than their arguments. Binding twice is harmless.
 type binder struct {
 	decoder *decoder
 	scope   *scope
@@ -144,6 +162,9 @@ func (b *binder) Exit(node hclsyntax.Node) hcl.Diagnostics {
 func (b *binder) call(n *hclsyntax.FunctionCallExpr) {
 	if fsFunctions[n.Name] {
 		b.decoder.usesFS = true
+	}
+	if _, ok := volatile[n.Name]; ok {
+		b.decoder.volatile = true
 	}
 	f, ok := b.decoder.functions()[n.Name]
 	if !ok || b.skipped > 0 {

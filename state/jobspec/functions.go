@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"crypto/fips140"
+	"fmt"
 	"maps"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	ctyyaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
@@ -78,9 +80,44 @@ func codecFunctions() map[string]function.Function {
 	return out
 }
 
-// functionsFor are all functions of job files, the filesystem ones confined to fs.
-func functionsFor(fs FS) map[string]function.Function {
+// volatile functions give another value each time, which no edit could be verified
+// against: pinned, they give the same.
+var volatile = map[string]function.Function{
+	"uuidv4": pinned(nil),
+	"bcrypt": pinned([]function.Parameter{{Name: "str", Type: cty.String}}, function.Parameter{Name: "cost", Type: cty.Number}),
+}
+
+func pinned(params []function.Parameter, rest ...function.Parameter) function.Function {
+	spec := &function.Spec{
+		Params: params,
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return cty.StringVal(fmt.Sprintf("pinned %#v", args)), nil
+		},
+	}
+	if len(rest) > 0 {
+		spec.VarParam = &rest[0]
+	}
+	return function.New(spec)
+}
+
+// withoutFiles is what most files need: it is made once.
+var withoutFiles = sync.OnceValue(func() map[string]function.Function {
 	all := maps.Clone(pureFunctions())
-	maps.Copy(all, fs.functions())
+	maps.Copy(all, FS{}.functions())
+	return all
+})
+
+// functionsFor are all functions of job files as the inputs confine them. The map
+// may be shared.
+func functionsFor(in Inputs) map[string]function.Function {
+	if len(in.FS.Dirs) == 0 && !in.pinned {
+		return withoutFiles()
+	}
+	all := maps.Clone(pureFunctions())
+	maps.Copy(all, in.FS.functions())
+	if in.pinned {
+		maps.Copy(all, volatile)
+	}
 	return all
 }

@@ -51,23 +51,17 @@ func (d *decoder) evaluateLocal(name string) {
 	}
 	d.locals.under = append(d.locals.under, name)
 	for _, t := range attr.Expr.Variables() {
-		if t.RootName() != "local" {
-			continue
-		}
-		if used, ok := traverseAttr(t, 1); ok {
-			if d.locals.exprs[used] != nil {
-				d.evaluateLocal(used)
-			}
+		if used, ok := traverseAttr(t, 1); ok && t.RootName() == "local" && d.locals.exprs[used] != nil {
+			d.evaluateLocal(used)
 		}
 	}
 	d.locals.under = d.locals.under[:len(d.locals.under)-1]
-	if _, failed := d.locals.values[name]; failed {
+	if _, circular := d.locals.values[name]; circular {
 		return
 	}
 	d.base.ctx.Variables["local"] = cty.ObjectVal(d.locals.values)
 	value, diags := d.value(attr.Expr, d.base)
-	d.add(diags)
-	if diags.HasErrors() {
+	if d.add(diags); diags.HasErrors() {
 		value = cty.DynamicVal
 	}
 	d.locals.values[name] = value

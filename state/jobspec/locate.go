@@ -1,8 +1,10 @@
 package jobspec
 
 import (
+	"bytes"
 	"slices"
 
+	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -42,26 +44,50 @@ func (f *File) traced() (*trace, hcl.Diagnostics) {
 	return t, nil
 }
 
-// locate is the innermost place of the file on the way to p, its path, and the
-// steps from there on.
-func (t *trace) locate(p job.Path) (place, job.Path, job.Path) {
-	found, at, rest := t.places[""], job.Path{}, p
+// locate is the innermost place of the file on the way to p, and the steps from
+// there on.
+func (t *trace) locate(p job.Path) (place, job.Path) {
+	found, rest := t.places[""], p
 	cur := job.Path{}
 	for i, s := range p {
+		if s.Name == "identity" && s.Index >= 0 {
+			s.Index += t.defaultIdentityBefore(cur, s.Index)
+		}
+		known := false
 		for _, way := range waysInto(cur, s, p[i+1:]) {
 			if pl, ok := t.places[way.at.String()]; ok {
-				found, at, rest, cur = pl, way.at, way.rest, way.at
+				found, rest, cur, known = pl, way.rest, way.at, true
 				break
 			}
-		}
-		if len(cur) <= i {
-			cur = append(slices.Clip(cur), s)
 		}
 		if found.attr != nil {
 			break
 		}
+		if !known { // the group that a task outside of groups is put into has no place
+			cur = append(slices.Clip(cur), s)
+		}
 	}
-	return found, at, rest
+	return found, rest
+}
+
+// defaultIdentityBefore is 1 if the default identity, which Nomad keeps apart,
+// stands before the i-th other one.
+func (t *trace) defaultIdentityBefore(task job.Path, i int) int {
+	for k := range i + 1 {
+		pl, ok := t.places[task.Elem("identity", k).String()]
+		if !ok {
+			return 0
+		}
+		name := ""
+		if attr := pl.block.body.Attributes["name"]; attr != nil {
+			v, _ := t.decoder.value(attr.Expr, pl.block.scope)
+			name, _ = asText(v)
+		}
+		if name == "" || name == "default" {
+			return 1
+		}
+	}
+	return 0
 }
 
 type way struct{ at, rest job.Path }
@@ -93,7 +119,7 @@ func (f *File) Range(p job.Path) hcl.Range {
 	if diags.HasErrors() {
 		return hcl.Range{Filename: f.Name, Start: hcl.InitialPos, End: hcl.InitialPos}
 	}
-	pl, _, rest := t.locate(p)
+	pl, rest := t.locate(p)
 	if pl.attr == nil {
 		return pl.block.header()
 	}
@@ -105,6 +131,38 @@ func (f *File) Range(p job.Path) hcl.Range {
 		}
 	}
 	return pl.attr.SrcRange
+}
+
+// RangeOf is the part of the file that an edit would change: of a Replace the very
+// text, where it can be told; else as Range.
+func (f *File) RangeOf(e job.Edit) hcl.Range {
+	whole := f.Range(e.Path)
+	t, diags := f.traced()
+	if e.Op != job.Replace || e.Old == "" || diags.HasErrors() {
+		return whole
+	}
+	pl, rest := t.locate(e.Path)
+	if pl.attr == nil {
+		return whole
+	}
+	old, _ := job.At(f.Job, e.Path)
+	fd := finder{trace: t, edit: e, old: old}
+	s := splicer{src: f.Bytes}
+	for _, sp := range fd.spots(pl, rest) {
+		if template, ok := sp.expr.(*hclsyntax.TemplateExpr); ok {
+			for _, c := range s.replace(template, e.Old, "") {
+				return hcl.Range{Filename: whole.Filename, Start: f.pos(c[0].start), End: f.pos(c[0].end)}
+			}
+		}
+	}
+	return whole
+}
+
+// pos counts lines, and columns in characters as people see them.
+func (f *File) pos(at int) hcl.Pos {
+	line := bytes.LastIndexByte(f.Bytes[:at], '\n') + 1
+	columns, _ := textseg.TokenCount(bytes.TrimPrefix(f.Bytes[line:at], []byte("\uFEFF")), textseg.ScanGraphemeClusters)
+	return hcl.Pos{Line: bytes.Count(f.Bytes[:at], []byte("\n")) + 1, Column: columns + 1, Byte: at}
 }
 
 // spot is where an edit may be tried: an expression, and what it is part of.
@@ -131,7 +189,11 @@ type finder struct {
 
 func (fd *finder) spots(pl place, rest job.Path) []spot {
 	fd.seen = map[hclsyntax.Node]bool{}
-	fd.follow(spot{expr: pl.attr.Expr, attr: pl.attr, block: pl.block}, pl.block.scope, atoms(rest))
+	whole := spot{expr: pl.attr.Expr, attr: pl.attr, block: pl.block}
+	if fd.edit.Op == job.Remove && len(rest) == 0 {
+		return []spot{whole}
+	}
+	fd.follow(whole, pl.block.scope, atoms(rest))
 	if fd.old != cty.NilVal {
 		fd.search(pl.attr.Expr, pl.block.scope)
 	}
@@ -165,6 +227,10 @@ func (fd *finder) follow(s spot, sc *scope, rest []atom) {
 	}
 	defer func() { fd.depth-- }()
 	inner := func(e hclsyntax.Expression, rest []atom) { fd.follow(spot{expr: e}, sc, rest) }
+	if len(rest) == 0 && isVerbatim(s.expr) {
+		fd.yield(s)
+		return
+	}
 	switch e := s.expr.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		inner(e.Expression, rest)
@@ -210,10 +276,10 @@ func (fd *finder) tuple(s spot, e *hclsyntax.TupleConsExpr, sc *scope, rest []at
 	switch {
 	case len(rest) == 0:
 		fd.yield(s)
-	case rest[0].key == "" && rest[0].index < len(e.Exprs):
+	case rest[0].key == "" && rest[0].index >= 0 && rest[0].index < len(e.Exprs):
 		i := rest[0].index
 		elem := spot{expr: e.Exprs[i], tuple: e, index: i}
-		if len(rest) == 1 && (fd.edit.Op == job.Remove || !isLiteral(elem.expr)) {
+		if len(rest) == 1 && (fd.edit.Op == job.Remove || !isVerbatim(elem.expr)) {
 			fd.yield(elem)
 		}
 		if fd.edit.Op != job.Remove || len(rest) > 1 {
@@ -361,34 +427,51 @@ func (fd *finder) search(expr hclsyntax.Expression, sc *scope) {
 	}
 	fd.seen[expr] = true
 	_ = hclsyntax.VisitAll(expr, func(node hclsyntax.Node) hcl.Diagnostics {
-		switch n := node.(type) {
-		case *hclsyntax.TupleConsExpr:
-			for i, elem := range n.Exprs {
-				if fd.edit.Op == job.Remove && fd.is(elem, sc) {
-					fd.yield(spot{expr: elem, tuple: n, index: i})
-				}
-			}
-		case *hclsyntax.ObjectConsExpr:
-			for i, item := range n.Items {
-				if fd.edit.Op == job.Remove && fd.is(item.ValueExpr, sc) {
-					fd.yield(spot{expr: item.ValueExpr, object: n, index: i})
-				}
-			}
-		case *hclsyntax.TemplateExpr:
-			if fd.edit.Op != job.Remove {
-				fd.yield(spot{expr: n})
-			}
-		case *hclsyntax.LiteralValueExpr:
-			if fd.edit.Op == job.Set && n.Val.Type() != cty.String && fd.is(n, sc) {
-				fd.yield(spot{expr: n})
-			}
-		case *hclsyntax.ScopeTraversalExpr:
-			if feed, _ := fd.trace.decoder.feed(n.Traversal); feed != nil {
+		if ref, ok := node.(*hclsyntax.ScopeTraversalExpr); ok {
+			if feed, _ := fd.trace.decoder.feed(ref.Traversal); feed != nil {
 				fd.search(feed, fd.trace.decoder.base)
 			}
+		} else if fd.edit.Op == job.Remove {
+			fd.removable(node, sc)
+		} else {
+			fd.changeable(node, sc)
 		}
 		return nil
 	})
+}
+
+// removable yields the elements of a list or map that are the value.
+func (fd *finder) removable(node hclsyntax.Node, sc *scope) {
+	switch n := node.(type) {
+	case *hclsyntax.TupleConsExpr:
+		for i, elem := range n.Exprs {
+			if fd.is(elem, sc) {
+				fd.yield(spot{expr: elem, tuple: n, index: i})
+			}
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for i, item := range n.Items {
+			if fd.is(item.ValueExpr, sc) {
+				fd.yield(spot{expr: item.ValueExpr, object: n, index: i})
+			}
+		}
+	}
+}
+
+// changeable yields texts, and numbers and bools that are the value.
+func (fd *finder) changeable(node hclsyntax.Node, sc *scope) {
+	switch n := node.(type) {
+	case *hclsyntax.TemplateExpr:
+		fd.yield(spot{expr: n})
+	case *hclsyntax.TemplateWrapExpr:
+		if isVerbatim(n) {
+			fd.yield(spot{expr: n})
+		}
+	case *hclsyntax.LiteralValueExpr:
+		if n.Val.Type() != cty.String && fd.is(n, sc) {
+			fd.yield(spot{expr: n})
+		}
+	}
 }
 
 func (fd *finder) is(e hclsyntax.Expression, sc *scope) bool {

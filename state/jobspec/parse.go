@@ -25,6 +25,8 @@ type Inputs struct {
 	Env      []string           // KEY=VALUE; of these NOMAD_VAR_* matter
 	Live     *api.JobSubmission // the live job's submission, whose variables win over defaults alone; may be nil
 	FS       FS                 // where file() and the other filesystem functions look
+
+	pinned bool // uuidv4() and the like give the same value each time
 }
 
 // File is a job file and what it evaluates to. It keeps no syntax tree: Range and
@@ -37,6 +39,7 @@ type File struct {
 	Variables  []Variable         // in the order of their names
 	Warnings   hcl.Diagnostics    // what is odd, but Nomad accepts it
 	UsesFS     bool               // calls filesystem functions, so that a server refuses to parse it
+	Volatile   bool               // calls functions such as uuidv4(): each parse gives another job
 
 	inputs Inputs
 }
@@ -56,6 +59,7 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 		Variables:  d.vars.list(),
 		Warnings:   tidy(diags),
 		UsesFS:     d.usesFS,
+		Volatile:   d.volatile,
 		inputs:     in,
 	}, nil
 }

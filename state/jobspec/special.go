@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,8 +190,8 @@ func (d *decoder) shortcuts(b block, v reflect.Value, p job.Path) bool {
 	return true
 }
 
-// The shortcuts in the order in which Nomad looks at them: a later one wins. Those
-// with an empty meaning are read and not heeded.
+// The shortcuts in the order in which Nomad looks at them: a later one wins.
+// Those ignored are read and not heeded.
 var (
 	constraintShortcuts = []string{"version", "semver", "regexp", "set_contains"}
 	constraintIgnored   = []string{"set_contains_all", "set_contains_any", "is_set", "is_not_set"}
@@ -198,32 +199,18 @@ var (
 )
 
 func (d *decoder) constraint(b block, p job.Path, c *api.Constraint) {
-	known := append([]string{"attribute", "value", "operator", "distinct_hosts", "distinct_property"}, constraintShortcuts...)
-	get := d.plainBody(b, append(known, constraintIgnored...))
-	text := func(name, field string) string {
-		s, attr := get(name, cty.String)
-		if attr != nil && field != "" {
-			d.traceAttr(p, field, attr, b)
-		}
-		return s
-	}
-	c.LTarget, c.RTarget, c.Operand = text("attribute", "attribute"), text("value", "value"), text("operator", "operator")
-	for _, name := range constraintShortcuts {
-		if s := text(name, ""); s != "" {
-			c.Operand, c.RTarget = name, s
-			d.traceAttr(p, "value", b.body.Attributes[name], b)
-		}
-	}
+	known := slices.Concat([]string{"attribute", "value", "operator", "distinct_hosts", "distinct_property"}, constraintShortcuts, constraintIgnored)
+	s := d.scalars(b, p, known)
+	c.LTarget, c.RTarget, c.Operand = s.text("attribute", "attribute"), s.text("value", "value"), s.text("operator", "operator")
+	s.shortcuts(constraintShortcuts, &c.Operand, &c.RTarget)
 	for _, name := range constraintIgnored {
-		text(name, "")
+		s.text(name, "")
 	}
-	if s, attr := get("distinct_hosts", cty.Bool); attr != nil && s != "" {
-		c.Operand, c.RTarget = "distinct_hosts", s
-		d.traceAttr(p, "value", attr, b)
+	if hosts := s.get("distinct_hosts", "value", cty.Bool); hosts != "" {
+		c.Operand, c.RTarget = "distinct_hosts", hosts
 	}
-	if s := text("distinct_property", ""); s != "" {
-		c.Operand, c.LTarget = "distinct_property", s
-		d.traceAttr(p, "attribute", b.body.Attributes["distinct_property"], b)
+	if property := s.text("distinct_property", "attribute"); property != "" {
+		c.Operand, c.LTarget = "distinct_property", property
 	}
 	if c.Operand == "" {
 		c.Operand = "="
@@ -231,53 +218,56 @@ func (d *decoder) constraint(b block, p job.Path, c *api.Constraint) {
 }
 
 func (d *decoder) affinity(b block, p job.Path, a *api.Affinity) {
-	get := d.plainBody(b, append([]string{"attribute", "value", "operator", "weight"}, affinityShortcuts...))
-	text := func(name string) string {
-		s, attr := get(name, cty.String)
-		if attr != nil {
-			d.traceAttr(p, name, attr, b)
-		}
-		return s
-	}
-	a.LTarget, a.RTarget, a.Operand = text("attribute"), text("value"), text("operator")
-	if s, attr := get("weight", cty.Number); attr != nil && s != "" {
-		d.traceAttr(p, "weight", attr, b)
-		n, _ := strconv.ParseFloat(s, 64)
+	s := d.scalars(b, p, append([]string{"attribute", "value", "operator", "weight"}, affinityShortcuts...))
+	a.LTarget, a.RTarget, a.Operand = s.text("attribute", "attribute"), s.text("value", "value"), s.text("operator", "operator")
+	if weight := s.get("weight", "weight", cty.Number); weight != "" {
+		n, _ := strconv.ParseFloat(weight, 64)
 		a.Weight = new(int8(int64(n)))
 	}
-	for _, name := range affinityShortcuts {
-		if s := text(name); s != "" {
-			a.Operand, a.RTarget = name, s
-			if name == "set_contains" {
-				a.Operand = api.ConstraintSetContains
-			}
-			d.traceAttr(p, "value", b.body.Attributes[name], b)
-		}
-	}
+	s.shortcuts(affinityShortcuts, &a.Operand, &a.RTarget)
 	if a.Operand == "" {
 		a.Operand = "="
 	}
 }
 
-// plainBody reads a body of scalars: the returned function is the text of one,
-// empty for null and for none.
-func (d *decoder) plainBody(b block, known []string) func(name string, t cty.Type) (string, *hclsyntax.Attribute) {
-	isKnown := map[string]bool{}
-	for _, name := range known {
-		isKnown[name] = true
-	}
+// scalars reads a body of nothing but scalars as text.
+type scalars struct {
+	decoder *decoder
+	block   block
+	path    job.Path
+}
+
+func (d *decoder) scalars(b block, p job.Path, known []string) scalars {
 	for _, attr := range b.body.Attributes {
-		if !isKnown[attr.Name] {
+		if !slices.Contains(known, attr.Name) {
 			d.unknown("argument", attr.Name, attr.NameRange, known)
 		}
 	}
 	d.eachBlock(b, func(string) (int, bool) { return 0, false }, known, func(block) {})
-	return func(name string, t cty.Type) (string, *hclsyntax.Attribute) {
-		attr := b.body.Attributes[name]
-		if attr == nil {
-			return "", nil
+	return scalars{d, b, p}
+}
+
+// get is an attribute as text, converted to t first, and empty for null and for
+// none. It shows in the job as field (empty: nowhere).
+func (s scalars) get(name, field string, t cty.Type) string {
+	attr := s.block.body.Attributes[name]
+	if attr == nil {
+		return ""
+	}
+	if field != "" {
+		s.decoder.traceAttr(s.path, field, attr, s.block)
+	}
+	return s.decoder.scalar(attr.Expr, s.block.scope, t)
+}
+
+func (s scalars) text(name, field string) string { return s.get(name, field, cty.String) }
+
+// shortcuts sets operand and value from those that say both in one.
+func (s scalars) shortcuts(names []string, operand, value *string) {
+	for _, name := range names {
+		if v := s.text(name, "value"); v != "" {
+			*operand, *value = name, v
 		}
-		return d.scalar(attr.Expr, b.scope, t), attr
 	}
 }
 

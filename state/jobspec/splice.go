@@ -75,16 +75,30 @@ func (s *splicer) edit(sp spot, e job.Edit, old cty.Value) []candidate {
 	case e.Op == job.Set:
 		return s.set(sp, e.Value, old)
 	case e.Op == job.Replace:
-		by, ok := asText(e.Value)
-		if t, isTemplate := sp.expr.(*hclsyntax.TemplateExpr); ok && isTemplate {
-			return s.replace(t, e.Old, by)
+		if by, ok := asText(e.Value); ok {
+			return s.replaceIn(sp, e.Old, by, old)
 		}
 	}
 	return nil
 }
 
+// replaceIn replaces a part of a text, where it stands or by writing the text
+// anew.
+func (s *splicer) replaceIn(sp spot, part, by string, old cty.Value) []candidate {
+	var out []candidate
+	if t, ok := sp.expr.(*hclsyntax.TemplateExpr); ok {
+		out = s.replace(t, part, by)
+	}
+	if from, ok := asText(old); ok && isVerbatim(sp.expr) && !s.isHeredoc(sp.expr) {
+		for _, text := range literals(cty.StringVal(strings.Replace(from, part, by, 1))) {
+			out = append(out, candidate{s.over(sp.expr, text)})
+		}
+	}
+	return out
+}
+
 // set replaces a whole literal. Of a text with parts that are no literals, or of a
-// heredoc, only what differs is replaced.
+// heredoc, what differs is replaced if it can be.
 func (s *splicer) set(sp spot, value, old cty.Value) []candidate {
 	var out []candidate
 	t, isTemplate := sp.expr.(*hclsyntax.TemplateExpr)
@@ -95,29 +109,17 @@ func (s *splicer) set(sp spot, value, old cty.Value) []candidate {
 			gone, by := difference(from, to)
 			out = s.replace(t, gone, by)
 		}
-		if !isLiteral(t) {
-			return out
-		}
 	}
-	if isTemplate && value.Type() == cty.Number {
-		if text, ok := asText(value); ok {
-			value = cty.StringVal(text)
-		}
-	}
-	if s.isHeredoc(sp.expr) && old != cty.NilVal && !isHeredocOf(sp.expr, old) {
+	if !isVerbatim(sp.expr) && !isNegative(sp.expr) && !isConstructor(sp.expr) {
 		return out
 	}
-	if isTemplate || isLiteral(sp.expr) || isNegative(sp.expr) || isConstructor(sp.expr) {
-		for _, text := range literals(value) {
-			out = append(out, candidate{s.over(sp.expr, text)})
-		}
+	if text, ok := asText(value); ok && isTemplate {
+		value = cty.StringVal(text) // memory = "256" stays a text
+	}
+	for _, text := range literals(value) {
+		out = append(out, candidate{s.over(sp.expr, text)})
 	}
 	return out
-}
-
-func isHeredocOf(e hclsyntax.Expression, old cty.Value) bool {
-	v, diags := e.Value(nil)
-	return !diags.HasErrors() && v.RawEquals(old)
 }
 
 // over replaces an expression. A heredoc ends with its line, which stays.

@@ -10,24 +10,14 @@ import (
 )
 
 // submission is what Nomad's CLI registers beside a job: the source, simple
-// variables as flags, variable files and others as HCL. Values of the live
-// submission are handed on, so that they are not lost.
+// variables as flags, variable files and others as HCL. What still comes from the
+// live submission is handed on, so that it is not lost.
 func submission(src []byte, in Inputs, vars map[string]*declared) *api.JobSubmission {
-	flags, hcl := map[string]string{}, ""
-	if in.Live != nil {
-		maps.Copy(flags, in.Live.VariableFlags)
-		hcl = in.Live.Variables
-	}
+	flags, text := handedOn(in, vars)
 	for _, f := range in.VarFiles {
-		hcl = joinHCL(hcl, string(f.Bytes)+"\n")
+		text = joinHCL(text, string(f.Bytes)+"\n")
 	}
-	given := map[string]string{}
-	for _, kv := range in.Env {
-		name, value, ok := strings.Cut(strings.TrimPrefix(kv, envPrefix), "=")
-		if ok && name != "" && strings.HasPrefix(kv, envPrefix) {
-			given[name] = value
-		}
-	}
+	given := envVars(in.Env)
 	maps.Copy(given, in.Vars)
 	var complex []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -41,8 +31,43 @@ func submission(src []byte, in Inputs, vars map[string]*declared) *api.JobSubmis
 		Source:        string(src),
 		Format:        "hcl2",
 		VariableFlags: flags,
-		Variables:     joinHCL(hcl, strings.Join(complex, "\n")),
+		Variables:     joinHCL(text, strings.Join(complex, "\n")),
 	}
+}
+
+// handedOn is what of the live submission's variables still counts. Its text is
+// kept as it is where no variable file could say the same name again.
+func handedOn(in Inputs, vars map[string]*declared) (flags map[string]string, text string) {
+	flags = map[string]string{}
+	if in.Live == nil {
+		return flags, ""
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if vars[name].Origin != liveOrigin {
+			continue
+		}
+		if flag, ok := in.Live.VariableFlags[name]; ok {
+			flags[name] = flag
+		} else if value, ok := literal(vars[name].Value, quoteEscaped); ok {
+			lines = append(lines, name+" = "+value+"\n")
+		}
+	}
+	if len(in.VarFiles) == 0 {
+		return flags, in.Live.Variables
+	}
+	return flags, strings.Join(lines, "")
+}
+
+func envVars(env []string) map[string]string {
+	out := map[string]string{}
+	for _, kv := range env {
+		name, value, ok := strings.Cut(strings.TrimPrefix(kv, envPrefix), "=")
+		if ok && name != "" && strings.HasPrefix(kv, envPrefix) {
+			out[name] = value
+		}
+	}
+	return out
 }
 
 func simpleType(t cty.Type) bool {

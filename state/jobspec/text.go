@@ -184,30 +184,43 @@ func (s *splicer) written(t *hclsyntax.TemplateExpr, text string, at int) []stri
 	return ways
 }
 
+// runs are the stretches of a template that the source says as they are.
 func (s *splicer) runs(t *hclsyntax.TemplateExpr) []run {
 	var out []run
 	open := false
 	for _, part := range t.Parts {
-		lit, ok := part.(*hclsyntax.LiteralValueExpr)
-		if !ok || lit.Val.Type() != cty.String {
-			open = false
-			continue
-		}
-		r, ok := s.decode(lit, s.isHeredoc(t))
-		if !ok {
-			open = false
-			continue
-		}
-		if !open {
+		r, ok := s.partRun(part, s.isHeredoc(t))
+		switch {
+		case !ok:
+		case open:
+			last := &out[len(out)-1]
+			last.from = append(last.from[:len(last.value)], r.from...)
+			last.value += r.value
+		default:
 			out = append(out, r)
-			open = true
-			continue
 		}
-		last := &out[len(out)-1]
-		last.from = append(last.from[:len(last.value)], r.from...)
-		last.value += r.value
+		open = ok
 	}
 	return out
+}
+
+func (s *splicer) partRun(part hclsyntax.Expression, heredoc bool) (run, bool) {
+	if lit, ok := part.(*hclsyntax.LiteralValueExpr); ok && lit.Val.Type() == cty.String {
+		return s.decode(lit, heredoc)
+	}
+	if !isKept(part) {
+		return run{}, false
+	}
+	text := part.(*hclsyntax.ScopeTraversalExpr).Traversal.RootName()
+	start := interpolationBefore(s.src, part.Range().Start.Byte)
+	if start < 0 || !strings.HasPrefix(string(s.src[start:]), text) {
+		return run{}, false
+	}
+	r := run{value: text}
+	for i := range len(text) + 1 {
+		r.from = append(r.from, start+i)
+	}
+	return r, true
 }
 
 // decode finds for each byte of a literal part where it stands in the source.

@@ -10,7 +10,6 @@ import (
 // and Edit ask for one; a plain parse builds no paths.
 type trace struct {
 	decoder *decoder
-	job     *hclsyntax.Block
 	places  map[string]place
 }
 
@@ -26,7 +25,7 @@ func (t *trace) header(b *hclsyntax.Block, d *decoder) {
 	if t == nil {
 		return
 	}
-	t.decoder, t.job = d, b
+	t.decoder = d
 	t.places[""] = place{block: block{Block: b, typ: b.Type, body: b.Body, scope: d.base}}
 }
 

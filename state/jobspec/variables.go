@@ -22,13 +22,16 @@ type Variable struct {
 	Range  hcl.Range // of its declaration
 }
 
-const envPrefix = "NOMAD_VAR_"
+const (
+	envPrefix  = "NOMAD_VAR_"
+	liveOrigin = "live submission"
+)
 
 // declared is a variable as the job file declares it, then with its value.
 type declared struct {
 	Variable
 	set         bool
-	broken      bool // its declaration is reported already
+	broken      bool     // its declaration is reported already
 	typ         cty.Type // NilType: not said
 	defaultExpr hclsyntax.Expression
 	valueRange  hcl.Range
@@ -106,12 +109,15 @@ func (d *decoder) variableBlock(block *hclsyntax.Block) {
 	}
 	if attr, ok := block.Body.Attributes["type"]; ok {
 		var diags hcl.Diagnostics
-		dec.typ, diags = typeexpr.Type(attr.Expr)
-		d.add(diags)
-		if diags.HasErrors() {
+		if dec.typ, diags = typeexpr.Type(attr.Expr); diags.HasErrors() {
+			d.add(diags)
 			return
 		}
 	}
+	d.variableBody(dec, block)
+}
+
+func (d *decoder) variableBody(dec *declared, block *hclsyntax.Block) {
 	for _, attr := range block.Body.Attributes {
 		switch attr.Name {
 		case "type":
@@ -254,10 +260,10 @@ func (d *decoder) give(dec *declared, value cty.Value, origin string, at hcl.Ran
 // first.
 func (d *decoder) collect(in Inputs) {
 	d.liveValues(in)
-	for _, kv := range in.Env {
-		name, value, ok := strings.Cut(strings.TrimPrefix(kv, envPrefix), "=")
-		if ok && strings.HasPrefix(kv, envPrefix) && d.vars.declared[name] != nil {
-			d.giveText(name, value, envPrefix+name)
+	env := envVars(in.Env)
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if d.vars.declared[name] != nil {
+			d.giveText(name, env[name], envPrefix+name)
 		}
 	}
 	for _, f := range in.VarFiles {
@@ -276,16 +282,15 @@ func (d *decoder) collect(in Inputs) {
 // liveValues takes what the live submission gives. A value that the file no
 // longer asks for is no mistake there.
 func (d *decoder) liveValues(in Inputs) {
-	const origin = "live submission"
 	if in.Live == nil {
 		return
 	}
 	if in.Live.Variables != "" {
-		d.varFile(VarFile{Name: origin, Bytes: []byte(in.Live.Variables)}, origin, false)
+		d.varFile(VarFile{Name: liveOrigin, Bytes: []byte(in.Live.Variables)}, liveOrigin, false)
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Live.VariableFlags)) {
 		if d.vars.declared[name] != nil {
-			d.giveText(name, in.Live.VariableFlags[name], origin)
+			d.giveText(name, in.Live.VariableFlags[name], liveOrigin)
 		}
 	}
 }
@@ -382,7 +387,7 @@ func (d *decoder) validate(dec *declared, v validation) {
 	}
 	hclsyntax.Walk(v.condition, bothSides{})
 	ctx := &hcl.EvalContext{
-		Functions: functionsFor(FS{}),
+		Functions: functionsFor(Inputs{}),
 		Variables: map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{dec.Name: dec.Value})},
 	}
 	result, diags := v.condition.Value(ctx)

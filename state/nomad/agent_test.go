@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,32 +61,43 @@ func startAgent(t *testing.T, binary string) agent {
 
 // stopAgent stops the jobs first: raw_exec tasks outlive an agent.
 func stopAgent(t *testing.T, a agent, cmd *exec.Cmd) {
-	c, _ := api.NewClient(&api.Config{Address: a.url})
+	c, err := api.NewClient(&api.Config{Address: a.url})
+	if err != nil {
+		t.Fatal(err)
+	}
 	jobs, _, err := c.Jobs().List(&api.QueryOptions{Namespace: "*"})
 	if err != nil {
 		t.Error(err)
 	}
 	for _, j := range jobs {
-		c.Jobs().Deregister(j.ID, true, &api.WriteOptions{Namespace: j.Namespace})
+		if _, _, err := c.Jobs().Deregister(j.ID, false, &api.WriteOptions{Namespace: j.Namespace}); err != nil {
+			t.Error(err)
+		}
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		allocs, _, err := c.Allocations().List(&api.QueryOptions{Namespace: "*"})
-		running := 0
-		for _, x := range allocs {
-			if x.ClientStatus == "running" {
-				running++
-			}
-		}
-		if err != nil || running == 0 {
-			break
-		}
+	for _, j := range jobs {
+		awaitEnd(t, c, j)
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
-	unmount(filepath.Join(filepath.Dir(cmd.Args[3]), "data"))
+	unmount(filepath.Dir(cmd.Args[3]))
 }
 
-// unmount takes away what an agent that runs as root leaves mounted in its data.
+// awaitEnd waits until no allocation of a stopped job runs.
+func awaitEnd(t *testing.T, c *api.Client, j *api.JobListStub) {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		allocs, _, err := c.Jobs().Allocations(j.ID, true, &api.QueryOptions{Namespace: j.Namespace})
+		if err == nil && !slices.ContainsFunc(allocs, func(a *api.AllocationListStub) bool { return !ended(a) }) {
+			return
+		}
+	}
+	t.Errorf("tasks of %s are still running", j.ID)
+}
+
+func ended(a *api.AllocationListStub) bool {
+	return a.ClientStatus == api.AllocClientStatusComplete || a.ClientStatus == api.AllocClientStatusFailed
+}
+
+// unmount takes away what an agent that runs as root leaves mounted in its folder.
 func unmount(dir string) {
 	mounts, _ := os.ReadFile("/proc/mounts")
 	for line := range strings.Lines(string(mounts)) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -75,6 +76,9 @@ func (c *Client) refused(out *Error, what call, status int, text string) {
 	case status == http.StatusNotFound:
 		out.Err = fmt.Errorf("%w (%s)", ErrNotFound, text)
 		out.Hint = "check the name, the namespace and the region"
+	case status == http.StatusForbidden && strings.Contains(text, "ACL token"):
+		out.Err = fmt.Errorf("%w (%s)", ErrForbidden, text)
+		out.Hint = "set NOMAD_TOKEN to a token that this cluster knows and that has not expired"
 	case status == http.StatusForbidden:
 		out.Err = fmt.Errorf("%w (%s): the token needs the capability %q in namespace %q", ErrForbidden, text, what.needs, what.namespace)
 		out.Hint = fmt.Sprintf("set NOMAD_TOKEN to a token whose policy has capabilities = [%q] for that namespace", what.needs)
@@ -88,7 +92,7 @@ func (c *Client) refused(out *Error, what call, status int, text string) {
 		out.Err = fmt.Errorf("%w at %s: %s", ErrUnreachable, c.address, text)
 		out.Hint = "Nomad speaks TLS there: use https:// in NOMAD_ADDR or in the nomad block"
 	default:
-		out.Err = fmt.Errorf("Nomad answered %d: %s", status, text)
+		out.Err = fmt.Errorf("refused with status %d: %s", status, text)
 	}
 }
 
@@ -109,7 +113,8 @@ func isUnavailable(status int, text string) bool {
 func isTransport(err error) bool {
 	_, isURL := errors.AsType[*url.Error](err)
 	_, isNet := errors.AsType[net.Error](err)
-	return isURL || isNet || errors.Is(err, context.DeadlineExceeded)
+	isCut := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) // in the middle of an answer
+	return isURL || isNet || isCut || errors.Is(err, context.DeadlineExceeded)
 }
 
 // shorter leaves out the URL of the request, which names internals.

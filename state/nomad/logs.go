@@ -117,7 +117,7 @@ func (r *logReader) ended(err error) error {
 	}
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
 		text, _ := io.ReadAll(io.LimitReader(r.frames.Buffered(), 1<<10))
-		return &Error{Op: r.what.op, Subject: r.what.subject, Err: fmt.Errorf("Nomad ended the stream: %s", bytes.TrimSpace(text))}
+		return &Error{Op: r.what.op, Subject: r.what.subject, Err: fmt.Errorf("ended by Nomad: %s", bytes.TrimSpace(text))}
 	}
 	if errors.Is(err, io.EOF) { // Nomad itself never ends a follow
 		err = io.ErrUnexpectedEOF

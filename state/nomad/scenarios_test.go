@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,7 @@ var scenarios = []struct {
 	{"periodic", (*script).periodic},
 	{"count zero", (*script).countZero},
 	{"environment", (*script).environment},
+	{"unknown reference", (*script).unknownReference},
 	{"blocking", (*script).blocking},
 	{"logs", (*script).logging},
 	{"parse", (*script).parsing},
@@ -261,7 +263,8 @@ func (s *script) failing() {
 func untilUnhealthy(s *script) []*api.AllocationListStub {
 	return s.await(s.id(), func(allocs []*api.AllocationListStub) bool {
 		st := allocs[0].DeploymentStatus
-		return st != nil && st.Healthy != nil && !*st.Healthy
+		said := slices.ContainsFunc(allocs[0].TaskStates["t"].Events, func(e *api.TaskEvent) bool { return e.Type == "Alloc Unhealthy" })
+		return said && st != nil && st.Healthy != nil && !*st.Healthy
 	})
 }
 
@@ -450,7 +453,7 @@ func (s *script) environment() {
 	task(j).Meta = map[string]string{"y": "task"}
 	task(j).Env = map[string]string{"A": "in ${NOMAD_TASK_NAME}", "B": "${meta.y}", "C": "${unknown.thing}"}
 	script := `echo "$A|$B|$C"; echo "$NOMAD_JOB_ID $NOMAD_GROUP_NAME $NOMAD_ALLOC_INDEX $NOMAD_ALLOC_NAME $NOMAD_NAMESPACE $NOMAD_DC $NOMAD_REGION $NOMAD_META_x $NOMAD_META_Y"; echo "$1|$2|$3"; test "$4" = "$NOMAD_ALLOC_ID" && echo own; cd "$NOMAD_TASK_DIR" && touch here; test -d "$NOMAD_ALLOC_DIR" && test -d "$NOMAD_SECRETS_DIR" && echo dirs`
-	task(j).Config["args"] = []any{"-c", script, "sh", "${NOMAD_TASK_NAME}", `${env["A"]}`, "${meta.x}", "${NOMAD_ALLOC_ID}"}
+	task(j).Config["args"] = []any{"-c", script, "sh", "${NOMAD_TASK_NAME}", `${env["A"]}`, "${NOMAD_META_x}", "${NOMAD_ALLOC_ID}"}
 	s.register(j, nil, 0)
 	allocs := s.status(s.id(), "complete")
 	for _, line := range must[[]string](s)(s.Tail(s.ctx, allocs[0].ID, "t", "stdout", 10)) {
@@ -458,18 +461,25 @@ func (s *script) environment() {
 	}
 }
 
+func (s *script) unknownReference() {
+	j := s.job("")
+	task(j).Config["args"] = []any{"${unknown.thing}"}
+	s.register(j, nil, 0)
+	allocs := s.status(s.id(), "failed")
+	for _, e := range allocs[0].TaskStates["t"].Events {
+		s.say("%s", e.Type)
+	}
+	f := must[*nomad.Failure](s)(s.LastFailure(s.ctx, allocs))
+	s.say("failure: %t, exit %d", strings.Contains(f.Message, "failed to parse config"), f.ExitCode)
+}
+
 func (s *script) blocking() {
 	r := s.register(s.job(idle), nil, 0)
 	s.deployed(s.id(), r.JobModifyIndex)
-	_, index, err := s.Allocations(s.ctx, s.id(), 0)
-	must[any](s)(nil, err)
-	brief, cancel := context.WithTimeout(s.ctx, 300*time.Millisecond)
-	_, _, err = s.Allocations(brief, s.id(), index)
-	cancel()
-	s.say("nothing moves: %t", errors.Is(err, context.DeadlineExceeded))
+	index := s.quiet()
 	gone, cancel := context.WithCancel(s.ctx)
 	cancel()
-	_, _, err = s.Deployments(gone, s.id(), index)
+	_, _, err := s.Deployments(gone, s.id(), index)
 	s.say("cancelled: %t", errors.Is(err, context.Canceled))
 
 	moved := make(chan string, 1)
@@ -487,12 +497,38 @@ func (s *script) blocking() {
 	}
 }
 
+// quiet waits until a blocking read is held for a while: the last news of a started
+// allocation come late. It returns the index from which nothing moves.
+func (s *script) quiet() uint64 {
+	s.t.Helper()
+	var index uint64
+	for range 20 {
+		brief, cancel := context.WithTimeout(s.ctx, 400*time.Millisecond)
+		_, next, err := s.Allocations(brief, s.id(), index)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.say("nothing moves, nothing is answered")
+			return index
+		}
+		must[any](s)(nil, err)
+		if next == index {
+			s.t.Fatal("answered though nothing moved")
+		}
+		index = next
+	}
+	s.t.Fatal("the allocations never come to rest")
+	return 0
+}
+
 func (s *script) logging() {
 	s.register(s.job(`echo first; echo problem >&2; while [ ! -e "$NOMAD_TASK_DIR/go" ]; do sleep 0.05; done; echo second; exec sleep 1000`), nil, 0)
 	a := s.status(s.id(), "running")[0]
 	r := must[io.ReadCloser](s)(s.Logs(s.ctx, a.ID, "t", "stdout", true))
 	defer r.Close()
 	s.say("followed: %q", readLine(s, r))
+	other := must[io.ReadCloser](s)(s.Logs(s.ctx, a.ID, "t", "stderr", true))
+	s.say("the other stream: %q", readLine(s, other))
+	other.Close()
 	s.say("once: %q", readAll(s, a.ID, "stderr"))
 	full := must[*api.Allocation](s)(s.Allocation(s.ctx, a.ID))
 	s.say("of task group %s", full.TaskGroup)

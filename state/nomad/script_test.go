@@ -193,18 +193,26 @@ func (s *script) sayAllocs(allocs []*api.AllocationListStub) {
 			a.Name, a.JobVersion, a.JobType, a.DesiredStatus, a.DesiredDescription, a.ClientStatus, a.ClientDescription)
 		for name, st := range a.TaskStates {
 			s.say("  task %s: %s, failed %t, restarts %d, started %t, finished %t", name, st.State, st.Failed, st.Restarts, !st.StartedAt.IsZero(), !st.FinishedAt.IsZero())
-			for _, e := range st.Events {
-				s.say("    %s: %s %s", e.Type, e.DisplayMessage, exitOf(e))
-			}
+			s.sayEvents(st.Events)
 		}
 	}
 }
 
-func exitOf(e *api.TaskEvent) string {
-	if e.Type != api.TaskTerminated {
-		return ""
+// sayEvents leaves out how a task ended that was told to: the real executor is
+// sometimes gone before it can say.
+func (s *script) sayEvents(events []*api.TaskEvent) {
+	told := false
+	for _, e := range events {
+		told = told || e.Type == api.TaskKilling
+		switch {
+		case e.Type != api.TaskTerminated:
+			s.say("    %s: %s", e.Type, e.DisplayMessage)
+		case told:
+			s.say("    %s", e.Type)
+		default:
+			s.say("    %s: %s (exit %d, signal %d, details %s %s)", e.Type, e.DisplayMessage, e.ExitCode, e.Signal, e.Details["exit_code"], e.Details["signal"])
+		}
 	}
-	return fmt.Sprintf("(exit %d, signal %d, details %s %s)", e.ExitCode, e.Signal, e.Details["exit_code"], e.Details["signal"])
 }
 
 func (s *script) sayJob(j *api.Job) {

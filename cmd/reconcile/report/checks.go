@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
@@ -62,9 +61,12 @@ func Checks(w io.Writer, plans []reconcile.Plan, s Style) {
 }
 
 func (p *page) check(plan reconcile.Plan, c check) {
-	reason := count(len(c.findings), "finding")
-	if plan.Hold != nil {
+	reason := ""
+	switch {
+	case plan.Hold != nil:
 		reason = plan.Hold.Reason
+	case len(c.findings) > 0:
+		reason = count(len(c.findings), "finding")
 	}
 	p.names = []string{plan.ID.String(), plan.ID.Name}
 	p.title(conditions[c.condition], plan.ID.String(), reason)
@@ -82,28 +84,29 @@ func (p *page) checkSummary(plans []reconcile.Plan, clean int) {
 		p.line(0, "Check: no job files.")
 		return
 	}
-	var fixable, denied, warned, held int
+	held := 0
+	var all []reconcile.Finding
 	for _, plan := range plans {
 		c := checkOf(plan)
+		all = append(all, c.findings...)
 		if c.condition == reconcile.Held {
 			held++
 		}
-		for _, f := range c.findings {
-			switch {
-			case f.Fixable():
-				fixable++
-			case f.Denied():
-				denied++
-			default:
-				warned++
-			}
-		}
 	}
-	parts := []string{fmt.Sprintf("%d fixable", fixable), fmt.Sprintf("%d denied", denied), fmt.Sprintf("%d warned", warned)}
-	text := fmt.Sprintf("Check: %s (%s), %d held, %d of %s fine.",
-		count(fixable+denied+warned, "finding"), strings.Join(parts, ", "), held, clean, count(len(plans), "job"))
-	p.line(0, p.paint(bold, text))
+	fixable, denied := countOf(all, reconcile.Finding.Fixable), countOf(all, reconcile.Finding.Denied)
+	p.total(fmt.Sprintf("Check: %s (%d fixable, %d denied, %d warned), %d held, %d of %s fine.",
+		count(len(all), "finding"), fixable, denied, len(all)-fixable-denied, held, clean, count(len(plans), "job")))
 	if fixable > 0 && !p.Applying {
 		p.line(0, "To fix the files: "+p.paint(cyan, "reconcile check -fix"))
 	}
+}
+
+func countOf(all []reconcile.Finding, is func(reconcile.Finding) bool) int {
+	n := 0
+	for _, f := range all {
+		if is(f) {
+			n++
+		}
+	}
+	return n
 }

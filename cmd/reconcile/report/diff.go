@@ -23,13 +23,53 @@ func (p *page) fileDiff(diff string) {
 }
 
 func (p *page) diffLines(diff string) {
-	for line := range strings.SplitSeq(diff, "\n") {
-		line = printable(strings.TrimSuffix(line, "\r"))
-		if line == " " {
-			line = ""
+	lines := strings.Split(diff, "\n")
+	for i := range lines {
+		if lines[i] = printable(strings.TrimSuffix(lines[i], "\r")); lines[i] == " " {
+			lines[i] = ""
 		}
-		p.line(4, p.paint(diffColor(line), line))
 	}
+	for i := 0; i < len(lines); i++ {
+		if p.Color && onePair(lines, i) {
+			before, after := p.emphasized(lines[i], lines[i+1])
+			p.line(4, before)
+			p.line(4, after)
+			i++
+			continue
+		}
+		p.line(4, p.paint(diffColor(lines[i]), lines[i]))
+	}
+}
+
+// onePair: line i is replaced by the one after it, and by no other.
+func onePair(lines []string, i int) bool {
+	sign := func(i int) string {
+		if i < 0 || i >= len(lines) || strings.HasPrefix(lines[i], "--- ") || strings.HasPrefix(lines[i], "+++ ") {
+			return ""
+		}
+		return lines[i][:min(1, len(lines[i]))]
+	}
+	return sign(i) == "-" && sign(i+1) == "+" && sign(i-1) != "-" && sign(i+2) != "+"
+}
+
+// emphasized shows within a pair of lines what is not in the other.
+func (p *page) emphasized(before, after string) (string, string) {
+	a, b := graphemes(before[1:]), graphemes(after[1:])
+	shorter := min(len(a), len(b))
+	tail := 0 // first, so that an element of a list goes with its own quotes
+	for tail < shorter && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	head := 0
+	for head < shorter-tail && a[head] == b[head] {
+		head++
+	}
+	text := func(parts []string, color, sign string) string {
+		from, to := head, len(parts)-tail
+		return p.paint(color, sign+strings.Join(parts[:from], "")) +
+			p.paint(reverse+";"+color, strings.Join(parts[from:to], "")) + p.paint(color, strings.Join(parts[to:], ""))
+	}
+	return text(a, red, "-"), text(b, green, "+")
 }
 
 func diffColor(line string) string {
@@ -63,19 +103,48 @@ func (p *page) change(c reconcile.Change) {
 	head := c.Path.String()
 	note := kind(c)
 	text := inline(before) + " -> " + inline(after)
-	if room := p.room(6); !manyLines(before, after) && (room == 0 || cells(head)+2+cells(text)+2+cells(note) <= room) {
+	if !manyLines(before, after) && p.easy(head+": "+text+"  "+note, 6) {
 		p.line(4, sign+head+": "+text+p.paint(dim, "  "+note))
 		return
 	}
-	p.line(4, sign+p.fitted(head, "  "+note, 6))
-	if !manyLines(before, after) && fits(text, p.room(8)) {
+	if p.easy(head+"  "+note, 6) {
+		p.line(4, sign+head+p.paint(dim, "  "+note))
+	} else {
+		p.line(4, sign+head)
+		p.line(8, p.paint(dim, note))
+	}
+	if !manyLines(before, after) && p.easy(text, 8) {
 		p.line(8, text)
 		return
 	}
-	p.lineDiff(asLines(before), asLines(after))
+	p.lineDiff(p.around(asLines(before), asLines(after)))
 }
 
-func fits(text string, room int) bool { return room == 0 || cells(text) <= room }
+// around: of two long texts of one line, the part where they begin to differ.
+func (p *page) around(before, after []string) ([]string, []string) {
+	room := p.room(10)
+	if room == 0 || len(before) != 1 || len(after) != 1 || max(cells(before[0]), cells(after[0])) <= room {
+		return before, after
+	}
+	a, b := graphemes(before[0]), graphemes(after[0])
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	from := cells(strings.Join(a[:same], ""))
+	a0, _, _ := window(before[0], from, from+1, room)
+	b0, _, _ := window(after[0], from, from+1, room)
+	return []string{a0}, []string{b0}
+}
+
+// easyMost is how long a change in one line may be to be read at a glance.
+const easyMost = 120
+
+// easy: it fits, and is not so long that its lines are better one below the other.
+func (p *page) easy(text string, indent int) bool {
+	room := p.room(indent)
+	return cells(text) <= easyMost && (room == 0 || cells(text) <= room)
+}
 
 // kind says what becomes of a difference.
 func kind(c reconcile.Change) string {
@@ -168,13 +237,15 @@ func plainNamed(name string, v cty.Value) any {
 	return redactValue(job.Path{}.Attr(name), goValue(v))
 }
 
+const notKnown = "(not known)"
+
 func goValue(v cty.Value) any {
 	if v == cty.NilVal {
 		return nil
 	}
 	out, err := job.GoValue(v)
 	if err != nil { // a value that no job can hold, such as an unknown one
-		return fmt.Sprintf("(%v)", err)
+		return notKnown
 	}
 	return out
 }
@@ -185,7 +256,7 @@ func inline(v any) string {
 	case nil:
 		return "not set"
 	case string:
-		if v == job.Redacted || v == "{ ... }" {
+		if v == job.Redacted || v == notKnown || v == "{ ... }" {
 			return v
 		}
 		return quoted(v)

@@ -34,6 +34,7 @@ func Diagnostics(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File,
 }
 
 var (
+	snippetLine = regexp.MustCompile(`^ *\d+: `)
 	// What HCL's writer uses itself.
 	hclColors = strings.NewReplacer("\x1b[31m", "", "\x1b[33m", "", "\x1b[0m", "", "\x1b[1;4m", "")
 	// "with var.password as "x"," below an expression
@@ -45,12 +46,17 @@ func sieved(line string) string {
 	bare := hclColors.Replace(line)
 	safe := valueAs.ReplaceAllStringFunc(bare, func(m string) string {
 		part := valueAs.FindStringSubmatch(m)
-		if !job.IsSecretName(part[1]) {
+		if !secretName(part[1]) {
 			return m
 		}
 		return part[1] + part[2] + job.Redacted
 	})
-	if safe = printable(redactLine(safe)); safe == bare {
+	if snippetLine.MatchString(safe) {
+		safe = printable(redactLine(safe))
+	} else {
+		safe = printable(redactProse(safe))
+	}
+	if safe == bare {
 		return line
 	}
 	return safe

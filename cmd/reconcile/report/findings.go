@@ -58,6 +58,9 @@ func (p *page) findingHead(f reconcile.Finding, place string) {
 	}
 	place = printable(place)
 	rule := fmt.Sprintf("%s (%s)", f.Rule, f.Policy)
+	if f.Fixable() {
+		rule = fmt.Sprintf("%s (%s, fixable)", f.Rule, f.Policy)
+	}
 	head := p.paint(color, fmt.Sprintf("%-4s", f.Enforce)) + "  " + p.paint(bold, place)
 	if room := p.room(8); room == 0 || cells(place)+2+cells(rule) <= room {
 		p.line(2, head+"  "+rule)

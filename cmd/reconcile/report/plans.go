@@ -58,7 +58,7 @@ func (p *page) plan(plan reconcile.Plan) {
 	p.heading(plan)
 	p.hold(plan.Hold)
 	p.findings(plan.Findings)
-	p.live(plan.Live)
+	p.live(plan.Live, plan.Reason)
 	p.fileDiff(plan.FileDiff)
 	p.liveDiff(plan)
 	p.variables(plan.Variables)
@@ -130,8 +130,8 @@ func (p *page) list(title, color string, texts []string) {
 	}
 }
 
-// live is the live job in a few lines.
-func (p *page) live(l *reconcile.LiveState) {
+// live is the live job in a few lines, without what the heading says already.
+func (p *page) live(l *reconcile.LiveState, said string) {
 	if l == nil {
 		return
 	}
@@ -143,7 +143,7 @@ func (p *page) live(l *reconcile.LiveState) {
 	if text := allocations(l.Allocations); text != "" {
 		parts = append(parts, text)
 	}
-	if l.Why != "" {
+	if l.Why != "" && l.Why != said {
 		parts = append(parts, "not healthy: "+l.Why)
 	}
 	p.para(2, "Live: ", bold, strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", "))
@@ -302,17 +302,27 @@ func onFailure(plan reconcile.Plan) string {
 // summary counts the plans that do something, and the conditions of the others.
 func (p *page) summary(plans []reconcile.Plan) {
 	if len(plans) == 0 {
-		p.line(0, "Plan: no jobs. No job file and no live job matches; look at the `source` blocks of reconcile.hcl.")
+		p.para(0, "", "", "Plan: no jobs. No job file and no live job matches; look at the `source` blocks of reconcile.hcl.")
 		return
 	}
+	change := 0
+	for _, plan := range plans {
+		if plan.Does() {
+			change++
+		}
+	}
+	p.total(summaryText(plans, change))
+	if change > 0 && !p.Applying {
+		p.line(0, "To do it: "+p.paint(cyan, "reconcile apply"))
+	}
+}
+
+func summaryText(plans []reconcile.Plan, change int) string {
 	var all summary
-	change, left := 0, 0
+	left := 0
 	for _, plan := range plans {
 		all.add(plan.Condition)
-		switch {
-		case plan.Does():
-			change++
-		case plan.Condition == reconcile.OutOfSync:
+		if plan.Condition == reconcile.OutOfSync && !plan.Does() {
 			left++
 		}
 	}
@@ -325,9 +335,13 @@ func (p *page) summary(plans []reconcile.Plan) {
 			text += fmt.Sprintf("%d %s, ", part.n, part.words)
 		}
 	}
-	p.line(0, p.paint(bold, text+fmt.Sprintf("%d in sync.", all.InSync)))
-	if change > 0 && !p.Applying {
-		p.line(0, "To do it: "+p.paint(cyan, "reconcile apply"))
+	return text + fmt.Sprintf("%d in sync.", all.InSync)
+}
+
+// total is the line that sums up.
+func (p *page) total(text string) {
+	for _, l := range wrap(text, p.room(0)) {
+		p.line(0, p.paint(bold, l))
 	}
 }
 

@@ -120,7 +120,7 @@ func (p *Progress) ended(e reconcile.Event) string {
 		color = dim
 	}
 	text := fmt.Sprintf("%s: %s %s", printable(e.Job.String()), printable(e.Step), p.s.paint(color, string(e.Outcome)))
-	if e.Duration > 0 {
+	if e.Duration >= time.Millisecond {
 		text += p.s.paint(dim, fmt.Sprintf(" (%s)", shortly(e.Duration)))
 	}
 	if e.Detail != "" {

@@ -18,7 +18,7 @@ var (
 	prosePair = regexp.MustCompile(`([\w.-]+)(["']?\s*=\s*)` + secretValue)
 	filePlace = `[\w./@-]+\.(?:hcl|nomad|job)(?::\d+){0,2}:?`
 	// "--token", "value"
-	flagElement = regexp.MustCompile(`(["']--?)([\w-]+)(["']\s*,\s*)("(?:[^"\\]|\\.)*"|'[^']*')`)
+	flagElement = regexp.MustCompile(`(["']--?)([\w-]+)(["']\s*,\s*)("(?:[^"\\-](?:[^"\\]|\\.)*)?"|'[^'-][^']*')`)
 	flagAtEnd   = regexp.MustCompile(`["']--?([\w-]+)["']\s*,?\s*$`)
 	element     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'[^']*'`)
 	flag        = regexp.MustCompile(`^--?([\w-]+)$`)
@@ -31,6 +31,9 @@ var (
 	base64Line  = regexp.MustCompile(`^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$`)
 	opensSecret = regexp.MustCompile(`([\w.-]+)"?\s*=\s*(?:<<-?\s*(\w+)|(\[))\s*$`)
 )
+
+// secretName: flags and headers are written with dashes.
+func secretName(name string) bool { return job.IsSecretName(strings.ReplaceAll(name, "-", "_")) }
 
 // redactProse hides secrets in a sentence. Places of files and the names that
 // are given are not taken for secrets, be a job called `token` or not.
@@ -57,14 +60,14 @@ func redactLine(s string) string { return redact(s, pair) }
 func redact(s string, pair *regexp.Regexp) string {
 	s = flagElement.ReplaceAllStringFunc(s, func(m string) string {
 		part := flagElement.FindStringSubmatch(m)
-		if !job.IsSecretName(part[2]) {
+		if !secretName(part[2]) {
 			return m
 		}
 		return part[1] + part[2] + part[3] + `"` + job.Redacted + `"`
 	})
 	s = pair.ReplaceAllStringFunc(s, func(m string) string {
 		part := pair.FindStringSubmatch(m)
-		if !job.IsSecretName(part[1]) || strings.HasPrefix(part[3], "<<") || part[3] == "[" {
+		if !secretName(part[1]) || strings.HasPrefix(part[3], "<<") || part[3] == "[" {
 			return m
 		}
 		return part[1] + part[2] + job.Redacted
@@ -92,7 +95,7 @@ func (l *secretLines) redact(line string) string {
 	}
 	l.after = false
 	if m := flagAtEnd.FindStringSubmatch(line); m != nil {
-		l.after = job.IsSecretName(m[1])
+		l.after = secretName(m[1])
 	}
 	if base64Line.MatchString(line) {
 		return hideAll(line)
@@ -107,7 +110,7 @@ func (l *secretLines) open(line string) {
 		return
 	}
 	m := opensSecret.FindStringSubmatch(line)
-	if m == nil || !job.IsSecretName(m[1]) {
+	if m == nil || !secretName(m[1]) {
 		return
 	}
 	end := m[2]
@@ -223,7 +226,7 @@ func redactList(list []any) []any {
 			continue
 		}
 		before, _ := list[i-1].(string)
-		if m := flag.FindStringSubmatch(before); m != nil && job.IsSecretName(m[1]) {
+		if m := flag.FindStringSubmatch(before); m != nil && secretName(m[1]) {
 			out[i] = job.Redacted
 		}
 	}

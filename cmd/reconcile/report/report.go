@@ -22,12 +22,13 @@ type Style struct {
 
 // The colours, as parameters of an SGR sequence.
 const (
-	bold   = "1"
-	dim    = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	cyan   = "36"
+	bold    = "1"
+	dim     = "2"
+	reverse = "7"
+	red     = "31"
+	green   = "32"
+	yellow  = "33"
+	cyan    = "36"
 )
 
 // narrowest is the width below which lines are not made narrower.

@@ -43,10 +43,16 @@ func Runs(w io.Writer, runs []history.Run, s Style) {
 		if r.Result == history.Unchanged && unchanged > quietMost {
 			continue
 		}
+		if r.ID != "" {
+			p.blank()
+		}
 		p.run(r)
+		if r.ID != "" {
+			p.blank()
+		}
 	}
 	p.blank()
-	p.line(0, p.paint(bold, runsSummary(runs)))
+	p.total(runsSummary(runs))
 	p.flush(w)
 }
 
@@ -77,10 +83,14 @@ func (p *page) fact(name, text string) {
 }
 
 func runText(r history.Run) string {
-	if r.Ended.IsZero() {
-		return r.ID
+	text := r.ID
+	if r.Of != "" {
+		text += ", back to before run " + r.Of
 	}
-	return fmt.Sprintf("%s, took %s", r.ID, shortly(r.Ended.Sub(r.Started)))
+	if !r.Ended.IsZero() {
+		text += ", took " + shortly(r.Ended.Sub(r.Started))
+	}
+	return text
 }
 
 func (p *page) gate(g history.GateResult) {

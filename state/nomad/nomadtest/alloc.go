@@ -218,15 +218,21 @@ func (s *Server) replace(a *alloc) {
 	a.again = nil
 	rec := a.record
 	j := rec.versions[0]
-	if *j.Stop || a.DesiredStatus != api.AllocDesiredStatusRun || groupOf(j, a.TaskGroup) == nil {
+	d := rec.deploymentOf(j)
+	unwanted := *j.Stop || a.DesiredStatus != api.AllocDesiredStatusRun || groupOf(j, a.TaskGroup) == nil
+	if unwanted || d != nil && d.Status == api.DeploymentStatusFailed {
+		s.settle(rec)
 		return
 	}
 	s.stop(a, "")
 	e := s.evaluate(rec, s.next(), "alloc-failure")
-	next := rec.allocs[len(rec.allocs)-1]
-	if next.slot != a.slot || next.TaskGroup != a.TaskGroup || next.EvalID != e.ID {
-		return // its deployment has failed: nothing is placed
+	i := slices.IndexFunc(rec.allocs, func(n *alloc) bool {
+		return n.EvalID == e.ID && n.TaskGroup == a.TaskGroup && n.slot == a.slot
+	})
+	if i < 0 {
+		return // the group has shrunk
 	}
+	next := rec.allocs[i]
 	tracker := &api.RescheduleTracker{}
 	if a.RescheduleTracker != nil {
 		tracker.Events = slices.Clone(a.RescheduleTracker.Events)

@@ -25,6 +25,7 @@ func canonicalize(j *api.Job) {
 	fill(&j.DispatchIdempotencyToken, "")
 	j.Update = jobUpdate(!isBatch(j))
 	for _, g := range j.TaskGroups {
+		//lint:ignore SA1019 deprecated, but still filled in and shown in diffs
 		fill(&g.PreventRescheduleOnLost, false)
 		if isBatch(j) {
 			g.Update = nil

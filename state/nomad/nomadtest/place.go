@@ -25,6 +25,29 @@ func (n need) changes() bool { return len(n.place)+len(n.inPlace)+len(n.destroy)
 func (rec *record) need(j *api.Job, g *api.TaskGroup, room int) need {
 	var n need
 	count := countOf(j, g)
+	held := rec.held(j, g, count, &n)
+	for slot := range count {
+		a := held[slot]
+		switch {
+		case a == nil:
+			n.place = append(n.place, slot)
+		case *a.Job.Version == *j.Version:
+			n.ignore++
+		case destructive(a.Job, j, *g.Name) && len(n.destroy) == room:
+			n.ignore++ // later, when the deployment has gone on
+		case destructive(a.Job, j, *g.Name):
+			n.destroy = append(n.destroy, a)
+		case a.ClientTerminalStatus():
+			n.ignore++
+		default:
+			n.inPlace = append(n.inPlace, a)
+		}
+	}
+	return n
+}
+
+// held is which allocation has which index; those that have none go into n.
+func (rec *record) held(j *api.Job, g *api.TaskGroup, count int, n *need) map[int]*alloc {
 	held := map[int]*alloc{}
 	for _, a := range rec.allocs {
 		switch {
@@ -37,27 +60,7 @@ func (rec *record) need(j *api.Job, g *api.TaskGroup, room int) need {
 			n.ignore++ // ended in an older version, which counts here
 		}
 	}
-	for slot := range count {
-		a := held[slot]
-		switch {
-		case a == nil:
-			n.place = append(n.place, slot)
-		case *a.Job.Version == *j.Version:
-			n.ignore++
-		case destructive(a.Job, j, *g.Name):
-			if room == 0 {
-				n.ignore++
-				continue
-			}
-			room--
-			n.destroy = append(n.destroy, a)
-		case a.ClientTerminalStatus():
-			n.ignore++
-		default:
-			n.inPlace = append(n.inPlace, a)
-		}
-	}
-	return n
+	return held
 }
 
 // countOf is how many allocations a job wants of a group, on the one node there is.

@@ -34,7 +34,7 @@ func (r *runner) command(t *api.Task) (*exec.Cmd, error) {
 	if name == "" {
 		return nil, errors.New("missing command")
 	}
-	path, err := lookUp(interpolate(name, env, r), filepath.Dir(dirs["NOMAD_TASK_DIR"]), env["PATH"])
+	path, err := lookUp(interpolate(name, env), filepath.Dir(dirs["NOMAD_TASK_DIR"]), env["PATH"])
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (r *runner) environment(t *api.Task, dirs map[string]string) map[string]str
 	}
 	outer := maps.Clone(env)
 	for k, v := range t.Env {
-		env[k] = interpolate(v, outer, r)
+		env[k] = interpolate(v, outer)
 	}
 	return env
 }
@@ -111,15 +111,28 @@ func (r *runner) arguments(t *api.Task, env map[string]string) []string {
 	list, _ := t.Config["args"].([]any)
 	args := make([]string, len(list))
 	for i, v := range list {
-		args[i] = interpolate(fmt.Sprint(v), env, r)
+		args[i] = interpolate(fmt.Sprint(v), env)
 	}
 	return args
 }
 
 var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
 
+// unknownReference is the first reference in a task's config that nothing fills in,
+// which Nomad refuses to run; empty where there is none. In env blocks they stay.
+func (r *runner) unknownReference(t *api.Task) string {
+	env := r.environment(t, r.dirs(t))
+	command, _ := t.Config["command"].(string)
+	for _, text := range append(r.arguments(t, env), interpolate(command, env)) {
+		if m := reference.FindStringSubmatch(text); m != nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
 // interpolate fills in Nomad's runtime references; an unknown one stays as it is.
-func interpolate(text string, env map[string]string, r *runner) string {
+func interpolate(text string, env map[string]string) string {
 	return reference.ReplaceAllStringFunc(text, func(whole string) string {
 		name := strings.TrimSpace(whole[2 : len(whole)-1])
 		known := map[string]string{
@@ -129,9 +142,7 @@ func interpolate(text string, env map[string]string, r *runner) string {
 		if v, ok := known[name]; ok {
 			return v
 		}
-		if key, ok := strings.CutPrefix(name, "meta."); ok {
-			name = "NOMAD_META_" + key
-		} else if key, ok := strings.CutPrefix(name, `env["`); ok {
+		if key, ok := strings.CutPrefix(name, `env["`); ok {
 			name = strings.TrimSuffix(key, `"]`)
 		} else if key, ok := strings.CutPrefix(name, "env."); ok {
 			name = key

@@ -14,6 +14,13 @@ import (
 
 // task runs one task until it is over for good, and tells whether it did not fail.
 func (r *runner) task(ctx context.Context, t *api.Task) bool {
+	if name := r.unknownReference(t); name != "" {
+		text := fmt.Sprintf("failed to parse config: ${%s} is not known", name)
+		e := newEvent(api.TaskFailedValidation, text, map[string]string{"validation_error": text})
+		e.ValidationError = text
+		r.event(t, nil, e)
+		return r.givenUp(t, "Error was unrecoverable")
+	}
 	restarts := restarts{policy: t.RestartPolicy}
 	for {
 		ok := r.attempt(ctx, t)
@@ -27,10 +34,7 @@ func (r *runner) task(ctx context.Context, t *api.Task) bool {
 		}
 		delay, reason, again := restarts.next(time.Now())
 		if !again {
-			e := newEvent(api.TaskNotRestarting, reason, map[string]string{"restart_reason": reason, "fails_task": "true"})
-			e.RestartReason, e.FailsTask = reason, true
-			r.event(t, dead(true), e)
-			return false
+			return r.givenUp(t, reason)
 		}
 		r.restarting(t, delay, reason)
 		timer := time.NewTimer(delay)
@@ -51,6 +55,14 @@ func (r *runner) runsOnce(t *api.Task) bool {
 
 func dead(failed bool) func(*api.TaskState) {
 	return func(st *api.TaskState) { st.State, st.Failed, st.FinishedAt = "dead", failed, time.Now() }
+}
+
+// givenUp fails the task for good.
+func (r *runner) givenUp(t *api.Task, reason string) bool {
+	e := newEvent(api.TaskNotRestarting, reason, map[string]string{"restart_reason": reason, "fails_task": "true"})
+	e.RestartReason, e.FailsTask = reason, true
+	r.event(t, dead(true), e)
+	return false
 }
 
 func (r *runner) killed(t *api.Task) {

@@ -1,0 +1,7 @@
+source "directory" "jobs" {
+  path = "jobs"
+}
+
+policies = ["policies"]
+
+settle = "10ms"
