@@ -149,7 +149,7 @@ rollout "p" {
   }
 }`,
 		[]string{
-			`p.hcl:2,8-8: Missing required argument; The argument "preserve_env" is required, but no definition was found.`,
+			`p.hcl:2,3-7: Nothing to hold; A sudo block needs preserve_env = false.`,
 		},
 	},
 	{

@@ -17,9 +17,13 @@ type sudoInvariant struct{ terms }
 
 func (d *decoder) sudo(b *hcl.Block, inherited terms) sudoInvariant {
 	schema := schemaOf(termNames)
-	schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: "preserve_env", Required: true})
+	schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: "preserve_env"})
+	before := len(d.diags.Errs())
 	attrs := d.content(b.Body, schema).Attributes
-	if a := attrs["preserve_env"]; d.boolean(a) {
+	switch a := attrs["preserve_env"]; {
+	case a == nil && len(d.diags.Errs()) == before: // a mistyped name is one mistake, not two
+		d.fail(b.DefRange, "Nothing to hold", "A sudo block needs preserve_env = false.")
+	case a != nil && d.boolean(a):
 		d.fail(a.Expr.Range(), "Nothing to hold",
 			"preserve_env can only be false, which forbids sudo to preserve the environment. To allow it, leave the sudo block out.")
 	}

@@ -18,12 +18,12 @@ import (
 
 // Applier carries plans out, one job at a time for each call.
 type Applier struct {
-	Nomad interface {
+	Nomad interface { // nil: plans that only edit files
 		Nomad
 		gates.Nomad
 	}
 	History  *history.Store
-	Kind     string           // who asks: apply, agent
+	Kind     string           // who asks: apply, agent, rollback, check
 	Beside   bool             // also leave a backup beside each file
 	Clock    func() time.Time // of steps and backups
 	Progress func(Event)      // called as steps begin and end; may be nil
@@ -137,6 +137,9 @@ func (r *run) snapshot(ctx context.Context, p Plan) error {
 			return &StaleError{Job: r.id, What: p.File + " changed"}
 		}
 	}
+	if r.Nomad == nil {
+		return nil
+	}
 	live, err := ReadLive(ctx, r.Nomad, r.id)
 	if err != nil {
 		return err
@@ -160,6 +163,9 @@ func (r *run) snapshot(ctx context.Context, p Plan) error {
 // refused asks Nomad before anything is touched: its own parse of the file must
 // give our job, and the spec to be registered must pass its admission.
 func (r *run) refused(ctx context.Context, p Plan) (string, error) {
+	if r.Nomad == nil {
+		return "", nil
+	}
 	if p.change.fileSource != nil && !p.change.usesFS {
 		theirs, err := r.Nomad.Parse(ctx, r.id.Namespace, p.change.fileSource)
 		switch {

@@ -215,10 +215,10 @@ func orphan(o Observation, s Sync, p *Plan) {
 
 func absent(o Observation, s Sync, p *Plan) {
 	switch {
-	case s.Create != Create:
-		p.Left = append(p.Left, fmt.Sprintf("Nomad does not know it; sync.create is \"report\": reconcile apply %s", o.ID))
 	case ratchet(o):
 		p.Left = append(p.Left, leftDenied)
+	case s.Create != Create:
+		p.Left = append(p.Left, fmt.Sprintf("Nomad does not know it; sync.create is \"report\": reconcile apply %s", o.ID))
 	case runsOnce(o.File.Desired) && !s.Rerun:
 		p.Left = append(p.Left, fmt.Sprintf("a batch job runs when it is registered: reconcile apply -rerun %s", o.ID))
 	default:
@@ -320,7 +320,7 @@ func ratchet(o Observation) bool {
 
 func has(findings []Finding, f Finding) bool {
 	return slices.ContainsFunc(findings, func(g Finding) bool {
-		return g.Policy == f.Policy && g.Rule == f.Rule && g.Path.Equal(f.Path)
+		return g.Policy == f.Policy && g.Rule == f.Rule && g.Path.Equal(f.Path) && g.Message == f.Message
 	})
 }
 
@@ -360,10 +360,10 @@ func conclude(o Observation, p Plan) (Condition, string) {
 		return Denied, deniedReason(p.Findings)
 	case o.File == nil && o.Live != nil && o.Ours && !o.Live.State.Stopped:
 		return Orphan, "its job file is gone"
-	case len(p.Actions) > 0, len(p.LiveDiff) > 0, p.FileDiff != "":
-		return OutOfSync, outReason(p)
 	case o.Live == nil:
 		return OutOfSync, "Nomad does not know it"
+	case len(p.Actions) > 0, len(p.LiveDiff) > 0, p.FileDiff != "":
+		return OutOfSync, outReason(p)
 	case o.Live.State.Stopped:
 		return InSync, "stopped by an operator"
 	case o.Live.State.Why != "":

@@ -61,7 +61,7 @@ func allocIllness(a *api.AllocationListStub) string {
 	for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
 		t := a.TaskStates[name]
 		if t != nil && t.State == "pending" && t.Restarts > 0 {
-			return fmt.Sprintf("task %s of allocation %s keeps restarting (%d times)", name, short(a.ID), t.Restarts)
+			return fmt.Sprintf("task %s of allocation %s keeps restarting (restarts: %d)", name, short(a.ID), t.Restarts)
 		}
 	}
 	if a.ClientStatus == api.AllocClientStatusPending {

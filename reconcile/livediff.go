@@ -27,12 +27,12 @@ func differences(before, after *api.Job, d, done *api.JobDiff) []job.Difference 
 	for _, place := range places(d) {
 		found := slices.ContainsFunc(explained, place.same)
 		for _, diff := range local {
-			if within(diff.Path, place.path) {
+			if within(diff.Path, place.path) || within(place.path, diff.Path) {
 				out, found = appendOnce(out, diff), true
 			}
 		}
 		if !found {
-			out = append(out, place.raw...)
+			out = appendOnce(out, place.raw)
 		}
 	}
 	return out
@@ -60,10 +60,11 @@ func within(p, place job.Path) bool {
 	return true
 }
 
-// place is a field or block that a dry-run found different.
+// place is what a dry-run found different: a field, or a group or task that one
+// side lacks.
 type place struct {
 	path job.Path
-	raw  []job.Difference
+	raw  job.Difference // as the dry-run shows it
 }
 
 func (p place) same(other place) bool { return p.path.Equal(other.path) }
@@ -76,14 +77,14 @@ func places(d *api.JobDiff) []place {
 	for _, g := range d.TaskGroups {
 		group := job.Path{}.Block("group", g.Name)
 		if g.Type == "Added" || g.Type == "Deleted" {
-			out = append(out, place{group, whole(group, g.Type)})
+			out = append(out, whole(group, g.Type))
 			continue
 		}
 		out = append(out, placesIn(group, reflect.TypeFor[api.TaskGroup](), g.Fields, g.Objects)...)
 		for _, t := range g.Tasks {
 			task := group.Block("task", t.Name)
 			if t.Type == "Added" || t.Type == "Deleted" {
-				out = append(out, place{task, whole(task, t.Type)})
+				out = append(out, whole(task, t.Type))
 				continue
 			}
 			out = append(out, placesIn(task, reflect.TypeFor[api.Task](), t.Fields, t.Objects)...)
@@ -92,25 +93,52 @@ func places(d *api.JobDiff) []place {
 	return out
 }
 
-func whole(p job.Path, kind string) []job.Difference {
+func whole(p job.Path, kind string) place {
 	none, block := cty.NullVal(cty.String), cty.StringVal("{ ... }")
 	if kind == "Deleted" {
-		return []job.Difference{{Path: p, Before: block, After: none}}
+		return place{p, job.Difference{Path: p, Before: block, After: none}}
 	}
-	return []job.Difference{{Path: p, Before: none, After: block}}
+	return place{p, job.Difference{Path: p, Before: none, After: block}}
 }
 
+// placesIn descends to the fields that differ; Nomad's diffs name those that do
+// not as well, for context.
 func placesIn(p job.Path, t reflect.Type, fields []*api.FieldDiff, objects []*api.ObjectDiff) []place {
 	var out []place
 	for _, f := range fields {
-		path := fieldPath(p, t, f.Name)
-		out = append(out, place{path, []job.Difference{fieldDifference(path, f)}})
+		if f.Type != "None" {
+			path := fieldPath(p, t, f.Name)
+			out = append(out, place{path, fieldDifference(path, f)})
+		}
 	}
 	for _, o := range objects {
-		path := p.Attr(hclName(t, o.Name))
-		out = append(out, place{path, objectDifferences(path, o)})
+		if o.Type == "None" {
+			continue
+		}
+		name := hclName(t, o.Name)
+		out = append(out, placesIn(p.Attr(name), typeOf(t, name), o.Fields, o.Objects)...)
 	}
 	return out
+}
+
+// typeOf is the type of what a block or attribute of t holds, one element where
+// it is a list.
+func typeOf(t reflect.Type, name string) reflect.Type {
+	if t.Kind() != reflect.Struct {
+		return t
+	}
+	f, ok := job.FieldNamed(t, name)
+	if !ok {
+		return t
+	}
+	t = f.Type
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Pointer {
+		t = t.Elem().Elem()
+	}
+	return t
 }
 
 func fieldDifference(p job.Path, f *api.FieldDiff) job.Difference {
@@ -123,20 +151,16 @@ func fieldDifference(p job.Path, f *api.FieldDiff) job.Difference {
 	return job.Difference{Path: p, Before: text(f.Old), After: text(f.New)}
 }
 
-func objectDifferences(p job.Path, o *api.ObjectDiff) []job.Difference {
-	var out []job.Difference
-	for _, f := range o.Fields {
-		out = append(out, fieldDifference(p.Attr(snake(f.Name)), f))
-	}
-	for _, inner := range o.Objects {
-		out = append(out, objectDifferences(p.Attr(snake(inner.Name)), inner)...)
-	}
-	return out
-}
-
-// fieldPath reads names such as KillTimeout, Env[KEY] and Meta[a.b].
+// fieldPath reads names such as KillTimeout, Env[KEY], Meta[a.b] and, in a
+// config, args[0], whose list is one place.
 func fieldPath(p job.Path, t reflect.Type, name string) job.Path {
 	base, key, isMap := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	switch {
+	case t.Kind() == reflect.Map:
+		return p.Attr(base)
+	case t.Kind() != reflect.Struct: // a list of plain values
+		return p
+	}
 	p = p.Attr(hclName(t, base))
 	if isMap {
 		p = p.Attr(key)
@@ -147,6 +171,9 @@ func fieldPath(p job.Path, t reflect.Type, name string) job.Path {
 // hclName is the name in job files of what Nomad's diff calls by its Go name,
 // the blocks of a list in the singular.
 func hclName(t reflect.Type, name string) string {
+	if t.Kind() != reflect.Struct {
+		return snake(name)
+	}
 	for _, f := range job.Fields(t) {
 		if f.Go == name || f.Go == name+"s" || f.Name == snake(name) {
 			return f.Name

@@ -155,7 +155,7 @@ func (p *Planner) heldWhileReading(id job.ID, same []draft) *Hold {
 	if d := same[0]; d.spec == nil {
 		return unreadable(d)
 	}
-	if !slices.Contains(p.Namespaces, "*") && len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, id.Namespace) {
+	if p.Nomad != nil && !slices.Contains(p.Namespaces, "*") && !slices.Contains(p.Namespaces, id.Namespace) {
 		return &Hold{
 			Reason: fmt.Sprintf("namespace %q is not ours", id.Namespace),
 			Next:   fmt.Sprintf("add it to nomad { namespaces = [...] }: %q", id.Namespace),

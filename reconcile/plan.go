@@ -124,9 +124,3 @@ func (p Plan) Will(a Action) bool {
 	}
 	return false
 }
-
-// Edit is what the plan makes of the file: the source's folder, the file as it
-// was read, and its new bytes, nil where it stays.
-func (p Plan) Edit() (root string, doc source.Document, after []byte) {
-	return p.change.root, p.change.doc, p.change.after
-}

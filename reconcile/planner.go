@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -75,9 +74,9 @@ func (p *Planner) Plan(ctx context.Context, sel Selection, sync Sync) (Result, e
 			o := &observations[i]
 			p.desire(o)
 			if err := p.preview(ctx, o); err != nil {
-				return fmt.Errorf("planning %s: %w", o.ID, err)
+				return err
 			}
-			plans[i] = Decide(*o, forJob(sync, sel, o.ID))
+			plans[i] = Decide(*o, forJob(sync, sel, *o))
 			return nil
 		})
 	}
@@ -90,10 +89,11 @@ func (p *Planner) Plan(ctx context.Context, sel Selection, sync Sync) (Result, e
 	return result, nil
 }
 
-// forJob: a job that a person names on the command line is registered even if
-// Nomad does not know it.
-func forJob(s Sync, sel Selection, id job.ID) Sync {
-	if s.Person && sel.named(id) {
+// forJob: a job that a person names on the command line, by ID or by file, is
+// registered even if Nomad does not know it.
+func forJob(s Sync, sel Selection, o Observation) Sync {
+	named := sel.named(o.ID) || o.File != nil && slices.Contains(sel.Files, o.File.Doc.Path)
+	if s.Person && named {
 		s.Create = Create
 	}
 	return s

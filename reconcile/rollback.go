@@ -104,6 +104,12 @@ var errForeign = errors.New("somebody else changed the job")
 
 func (r *run) goBack(ctx context.Context, cause error) (history.Result, string, error) {
 	way, why := wayBackOf(r.registered != nil, r.prior, r.rollout.OnFailure, cause)
+	if r.of != "" && way == leave {
+		why = "a rollback that was asked for is not undone: file and job stay as they were before the run"
+	}
+	if errors.Is(cause, context.Canceled) {
+		cause = errors.New("interrupted")
+	}
 	reason := fmt.Sprintf("%v; %s", cause, why)
 	if way == leave {
 		return history.Failed, reason, nil

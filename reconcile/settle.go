@@ -27,6 +27,7 @@ func (a *Applier) Settle(ctx context.Context, open history.Run, rollout policies
 	if err != nil {
 		return history.Run{}, err
 	}
+	r.note("settle", "run "+open.ID+" was interrupted")
 	bytes, err := r.fileNow()
 	if err != nil {
 		return r.leaveOpen(err)
@@ -34,10 +35,14 @@ func (a *Applier) Settle(ctx context.Context, open history.Run, rollout policies
 	if !touched(r.journal.Run(), bytes) {
 		return r.close(history.Unchanged, "interrupted before anything was touched")
 	}
-	if err := r.locate(ctx); err != nil && !errors.Is(err, errForeign) {
-		return r.leaveOpen(err)
-	} else if err != nil {
-		return r.close(history.Failed, fmt.Sprintf("interrupted, and meanwhile %v: file and job stay as they are", err))
+	if r.next.Job != nil || r.does(Stop) { // else only a file is at stake
+		err := r.locate(ctx)
+		if errors.Is(err, errForeign) {
+			return r.close(history.Failed, fmt.Sprintf("interrupted, and meanwhile %v: file and job stay as they are", err))
+		}
+		if err != nil {
+			return r.leaveOpen(err)
+		}
 	}
 	switch {
 	case undo, bytes == foreignBytes, goingBack(r.journal.Run()):

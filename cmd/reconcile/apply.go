@@ -100,19 +100,26 @@ func (in *invocation) settleOpen(ctx context.Context, s *session, a *reconcile.A
 	}
 	var settled []history.Run
 	for _, run := range open {
-		in.printErr("Run %s was interrupted; settling it first.\n", run.ID)
-		_, next, err := s.store.Load(run.ID)
-		if err == nil {
-			var done history.Run
-			if done, err = a.Settle(ctx, run, s.planner.RolloutOf(next.Job), false); err == nil {
-				settled = append(settled, done)
-			}
-		}
-		if err != nil {
+		done, err := in.settle(ctx, s, a, run)
+		var busy *history.BusyError
+		switch {
+		case errors.As(err, &busy):
+			in.printErr("Run %s is under way: %v.\n", run.ID, err)
+		case err != nil:
 			code = in.fail(err)
+		default:
+			settled = append(settled, done)
 		}
 	}
 	return settled, code
+}
+
+func (in *invocation) settle(ctx context.Context, s *session, a *reconcile.Applier, open history.Run) (history.Run, error) {
+	_, next, err := s.store.Load(open.ID)
+	if err != nil {
+		return history.Run{}, err
+	}
+	return a.Settle(ctx, open, s.planner.RolloutOf(next.Job), false)
 }
 
 // approve asks on a terminal; elsewhere somebody has to have said yes before.
@@ -164,13 +171,14 @@ func (in *invocation) applyAll(ctx context.Context, a *reconcile.Applier, plans 
 				return nil
 			}
 			run, err := a.Apply(ctx, p)
+			if err == nil || run.Open {
+				runs[i] = &run
+			}
 			if err != nil {
 				printing.Lock()
 				defer printing.Unlock()
 				codes[i] = in.fail(err)
-				return nil
 			}
-			runs[i] = &run
 			return nil
 		})
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
-	"nomad-reconcile/state/source"
+	"nomad-reconcile/state/history"
 )
 
 func runCheck(in *invocation) int {
@@ -48,7 +50,7 @@ func runCheck(in *invocation) int {
 	}
 	code = in.mistakes(result.Diagnostics, result.Sources)
 	if fix {
-		code = worst(code, in.fixFiles(result.Plans))
+		code = worst(code, in.fixFiles(ctx, p, result.Plans))
 	}
 	if format == "json" {
 		err = report.ChecksJSON(in.stdout, result.Plans)
@@ -77,16 +79,31 @@ func checkCode(plans []reconcile.Plan, fixed bool) int {
 	return worst(codes...)
 }
 
-func (in *invocation) fixFiles(plans []reconcile.Plan) int {
-	for _, p := range plans {
-		root, doc, after := p.Edit()
-		if after == nil {
+// fixFiles edits as apply does, with a backup and a record in the history, but
+// asks no Nomad.
+func (in *invocation) fixFiles(ctx context.Context, p *project, plans []reconcile.Plan) int {
+	if !slices.ContainsFunc(plans, reconcile.Plan.Does) {
+		return exitOK
+	}
+	store, err := p.history(in.shell)
+	if err != nil {
+		return in.fail(err)
+	}
+	editor := &reconcile.Applier{History: store, Kind: "check", Beside: p.config.Backup.Beside, Clock: in.now}
+	codes := []int{exitOK}
+	for _, plan := range plans {
+		if !plan.Does() {
 			continue
 		}
-		if err := source.Write(root, doc, after); err != nil {
-			return in.fail(fmt.Errorf("fixing %s: %w", doc.Name, err))
+		run, err := editor.Apply(ctx, plan)
+		switch {
+		case err != nil:
+			codes = append(codes, in.fail(fmt.Errorf("fixing %s: %w", plan.File, err)))
+		case run.Result != history.Converged:
+			codes = append(codes, in.fail(fmt.Errorf("fixing %s: %s", plan.File, run.Reason)))
+		default:
+			in.printErr("Fixed %s; its old bytes are in %s.\n", plan.File, run.Backup)
 		}
-		in.printErr("Fixed %s.\n", doc.Name)
 	}
-	return exitOK
+	return worst(codes...)
 }

@@ -17,6 +17,7 @@ import (
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/reconcile/gates"
 	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
 	"nomad-reconcile/state/nomad"
 	"nomad-reconcile/state/source"
@@ -208,12 +209,26 @@ func unwrapPath(err error) error {
 func (p *project) planner(sh *shell, client *nomad.Client, store *history.Store) *reconcile.Planner {
 	out := &reconcile.Planner{
 		Sources: p.sources, Policies: p.policies, History: store, Env: sh.environ,
-		Namespaces: p.config.Nomad.Namespaces, Concurrency: p.config.Limits.Concurrency,
+		Namespaces: p.namespaces(sh), Concurrency: p.config.Limits.Concurrency,
 	}
 	if client != nil {
 		out.Nomad = client
 	}
 	return out
+}
+
+// namespaces are those of the configuration, else that of NOMAD_NAMESPACE, else
+// the default one. Files that are named without a configuration may be of any.
+func (p *project) namespaces(sh *shell) []string {
+	switch ns := sh.getenv("NOMAD_NAMESPACE"); {
+	case len(p.config.Nomad.Namespaces) > 0:
+		return p.config.Nomad.Namespaces
+	case p.config.Path == "":
+		return []string{"*"}
+	case ns != "":
+		return []string{ns}
+	}
+	return []string{job.DefaultNamespace}
 }
 
 // connect makes the Nomad client: what reconcile.hcl says, then NOMAD_*.
@@ -229,21 +244,20 @@ func (p *project) history(sh *shell) (*history.Store, error) {
 	return history.Open(p.config.State.Dir.Abs, p.config.State.Keep, sh.now)
 }
 
-// selection tells job files from job IDs among a verb's arguments.
+// selection tells job files and folders of them from job IDs among a verb's
+// arguments.
 func (p *project) selection(args []string) (reconcile.Selection, error) {
 	var sel reconcile.Selection
 	for _, arg := range args {
 		info, err := os.Stat(arg)
+		found, listErr := p.below(arg)
 		switch {
-		case err == nil && !info.IsDir():
-			abs, err := filepath.Abs(arg)
-			if err != nil {
-				return sel, err
-			}
-			if !p.holds(abs) {
-				return sel, fmt.Errorf("%s is in no source of %s; add a source, or use -policy to do without", arg, p.config.Path)
-			}
-			sel.Files = append(sel.Files, abs)
+		case listErr != nil:
+			return sel, listErr
+		case err == nil && len(found) > 0:
+			sel.Files = append(sel.Files, found...)
+		case err == nil && (!info.IsDir() || strings.ContainsAny(arg, "./")):
+			return sel, fmt.Errorf("%s is in no source of %s; add a source, or use -policy to do without", arg, p.config.Path)
 		case err != nil && looksLikeFile(arg):
 			return sel, fmt.Errorf("reading the job file %s: %w", arg, unwrapPath(err))
 		default:
@@ -257,14 +271,25 @@ func looksLikeFile(arg string) bool {
 	return slices.Contains([]string{".hcl", ".nomad", ".job"}, filepath.Ext(arg))
 }
 
-func (p *project) holds(path string) bool {
+// below is the files of the sources that are arg or in the folder arg.
+func (p *project) below(arg string) ([]string, error) {
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
 	for _, s := range p.sources {
 		paths, err := s.List()
-		if err == nil && slices.Contains(paths, path) {
-			return true
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if path == abs || strings.HasPrefix(path, abs+string(filepath.Separator)) {
+				out = append(out, path)
+			}
 		}
 	}
-	return false
+	return out, nil
 }
 
 // unknown is an error for a job that was named and is nowhere.

@@ -71,12 +71,14 @@ type plannedJob struct {
 	ID        string             `json:"id"`
 	File      string             `json:"file"`
 	Condition string             `json:"condition"`
+	Reason    string             `json:"reason"`
 	Actions   []reconcile.Action `json:"actions"`
 	Strategy  string             `json:"strategy"`
 	Findings  []finding          `json:"findings"`
 	FileDiff  string             `json:"file_diff"`
 	LiveDiff  []change           `json:"live_diff"`
 	Gates     []string           `json:"gates"`
+	Left      []string           `json:"left"` // what stays undone and what to type for it
 	Hold      *hold              `json:"hold"`
 }
 
@@ -117,9 +119,9 @@ func PlansJSON(w io.Writer, plans []reconcile.Plan) error {
 		doc.Summary.add(p.Condition)
 		doc.Jobs = append(doc.Jobs, plannedJob{
 			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Condition: string(p.Condition),
-			Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
+			Reason: redactProse(p.Reason), Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
 			Findings: findings(p.Findings), FileDiff: redactDiff(p.FileDiff), LiveDiff: changes(p.LiveDiff),
-			Gates: gateTitles(p), Hold: holdOf(p.Hold),
+			Gates: gateTitles(p), Left: redactAll(p.Left), Hold: holdOf(p.Hold),
 		})
 	}
 	return encode(w, doc)
@@ -200,6 +202,14 @@ func namespace(id job.ID) string {
 		return job.DefaultNamespace
 	}
 	return id.Namespace
+}
+
+func redactAll(texts []string) []string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		out[i] = redactProse(text)
+	}
+	return out
 }
 
 func orEmpty[T any](list []T) []T {
