@@ -39,6 +39,7 @@ type Observation struct {
 	Held     *Hold        // found while reading: unreadable, two files, a variable without value ...
 	Open     *history.Run // a run of this job that has not ended
 	Failed   *history.Run // the run in which this very revision failed its gates
+	Broken   *history.Run // the run that left file and job as they are, and failed
 	Basis    history.Basis
 	Ours     bool // our history has registered this job from a file
 	Complete bool // every file of every source could be read

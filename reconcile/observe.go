@@ -258,6 +258,12 @@ func (p *Planner) recall(o *Observation) error {
 	if failed && basis.SameRevision(o.Basis) {
 		o.Failed = &run
 	}
+	if run.NewFile != "" {
+		basis.File = run.NewFile
+	}
+	if failed && run.Result == history.Failed && basis.SameRevision(o.Basis) {
+		o.Broken = &run
+	}
 	return nil
 }
 

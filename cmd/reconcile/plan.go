@@ -135,6 +135,8 @@ func planCode(plans []reconcile.Plan, detailed bool) int {
 		switch p.Condition {
 		case reconcile.Denied:
 			codes = append(codes, exitDenied)
+		case reconcile.Failed:
+			codes = append(codes, exitFailed)
 		case reconcile.Held, reconcile.Converging:
 			codes = append(codes, exitHeld)
 		case reconcile.OutOfSync, reconcile.Orphan:
