@@ -6,6 +6,8 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -35,8 +37,8 @@ type Agent struct {
 	Log  logr.Logger
 
 	setup Setup
-	last  map[job.ID]string // what was last logged of each job
-	gone  map[job.ID]int    // passes since a job's file was last seen
+	told  told
+	gone  map[job.ID]time.Time // when a job's file was first not there
 }
 
 // Run loops until ctx ends, and then until the runs under way have ended. The
@@ -46,7 +48,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.setup, a.last, a.gone = setup, map[job.ID]string{}, map[job.ID]int{}
+	a.setup, a.gone = setup, map[job.ID]time.Time{}
 	w, err := newWatcher(a.Log)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ func (a *Agent) pass(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	a.setup.Planner.Gone = a.gone
+	a.setup.Planner.Gone = a.grace()
 	result, err := a.setup.Planner.Plan(ctx, reconcile.Selection{}, a.setup.Sync)
 	if ctx.Err() != nil {
 		return
@@ -91,7 +93,7 @@ func (a *Agent) pass(ctx context.Context) {
 		a.Log.Error(err, "pass failed")
 		return
 	}
-	a.countGone(result.Plans)
+	a.noteGone(result.Plans)
 	a.apply(ctx, result.Plans)
 }
 
@@ -110,43 +112,84 @@ func (a *Agent) settle(ctx context.Context) {
 			continue
 		}
 		done, err := a.setup.Applier.Settle(context.WithoutCancel(ctx), run, a.setup.Planner.RolloutOf(next.Job), false)
-		a.logRun("settled", done, err)
+		a.logRun("settled", run.Job, done, err)
 	}
 }
 
-func (a *Agent) countGone(plans []reconcile.Plan) {
-	gone := map[job.ID]int{}
-	for _, p := range plans {
-		if p.Condition == reconcile.Orphan {
-			gone[p.ID] = a.gone[p.ID] + 1
+// grace counts passes for the planner. Passes that file events bring come close
+// together, while somebody moves files about: until a whole interval has gone
+// by, they are one.
+func (a *Agent) grace() map[job.ID]int {
+	passes := map[job.ID]int{}
+	now := a.setup.Applier.Clock()
+	for id, since := range a.gone {
+		passes[id] = 1
+		if now.Sub(since) >= a.setup.Interval {
+			passes[id] = 2
 		}
+	}
+	return passes
+}
+
+func (a *Agent) noteGone(plans []reconcile.Plan) {
+	gone := map[job.ID]time.Time{}
+	for _, p := range plans {
+		if p.File != "" {
+			continue
+		}
+		since, known := a.gone[p.ID]
+		if !known {
+			since = a.setup.Applier.Clock()
+		}
+		gone[p.ID] = since
 	}
 	a.gone = gone
 }
 
+// apply runs what is to be done until MaxChanges jobs were changed. A plan that
+// turned out to be held has changed nothing, so another takes its place.
 func (a *Agent) apply(ctx context.Context, plans []reconcile.Plan) {
-	var g errgroup.Group
-	g.SetLimit(max(a.setup.Concurrency, 1))
-	changes, put := 0, 0
+	var todo []reconcile.Plan
 	for _, p := range plans {
 		a.logPlan(p)
-		if !p.Does() || ctx.Err() != nil {
-			continue
+		if p.Does() {
+			todo = append(todo, p)
+		} else {
+			a.told.forget("run " + p.ID.String())
 		}
-		if changes++; changes > a.setup.MaxChanges {
-			put++
-			continue
-		}
+	}
+	for left := a.setup.MaxChanges; left > 0 && len(todo) > 0 && ctx.Err() == nil; {
+		n := min(left, len(todo))
+		left -= a.batch(ctx, todo[:n])
+		todo = todo[n:]
+	}
+	waiting := len(todo)
+	if a.told.anew("max_changes", fmt.Sprint(waiting)) && waiting > 0 && ctx.Err() == nil {
+		a.Log.Info("limits.max_changes reached: the rest waits for the next pass, or for `reconcile apply`", "max_changes", a.setup.MaxChanges, "waiting", waiting)
+	}
+}
+
+// batch carries plans out side by side and says how many jobs it has changed.
+// What waits for its turn when ctx ends is not begun.
+func (a *Agent) batch(ctx context.Context, plans []reconcile.Plan) int {
+	var g errgroup.Group
+	g.SetLimit(max(a.setup.Concurrency, 1))
+	var changed atomic.Int64
+	for _, p := range plans {
 		g.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
 			run, err := a.setup.Applier.Apply(context.WithoutCancel(ctx), p)
-			a.logRun("run", run, err)
+			if run.ID != "" {
+				changed.Add(1)
+			}
+			a.logRun("run", p.ID, run, err)
 			return nil
 		})
 	}
 	_ = g.Wait()
-	if put > 0 {
-		a.Log.Info("limits.max_changes reached: the rest waits for the next pass, or for `reconcile apply`", "max_changes", a.setup.MaxChanges, "waiting", put)
-	}
+	return int(changed.Load())
 }
 
 // logPlan tells of a job when what is to be told has changed: nothing at idle.
@@ -168,17 +211,22 @@ func (a *Agent) logPlan(p reconcile.Plan) {
 	if len(p.Left) > 0 {
 		values = append(values, "left", p.Left)
 	}
-	told := string(p.Condition) + "\x00" + p.Reason
-	if a.last[p.ID] == told && len(actions) == 0 {
+	if !a.told.anew("decided "+p.ID.String(), fmt.Sprint(values...)) {
 		a.Log.V(1).Info("decided", values...)
 		return
 	}
-	a.last[p.ID] = told
 	a.Log.Info("decided", values...)
 }
 
-func (a *Agent) logRun(what string, run history.Run, err error) {
-	values := []any{"job", run.Job.String(), "run", run.ID, "result", run.Result, "reason", run.Reason}
+// logRun tells of every run; of a job that nothing could be done to, only when
+// the reason has changed. After a run a decision is news again, even the same.
+func (a *Agent) logRun(what string, id job.ID, run history.Run, err error) {
+	values := []any{"job", id.String(), "run", run.ID, "result", run.Result, "reason", run.Reason}
+	if run.ID != "" {
+		a.told.forget("decided "+id.String(), what+" "+id.String())
+	} else if !a.told.anew(what+" "+id.String(), fmt.Sprint(run.Reason, err)) {
+		return
+	}
 	var stale *reconcile.StaleError
 	var busy *history.BusyError
 	switch {

@@ -42,17 +42,15 @@ func (deployment) Check(ctx context.Context, n Nomad, c Change) (bool, string) {
 	if why, nothing := nothingToRun(c.Job); nothing {
 		return true, why
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	views := make(chan view)
-	g, ctx := errgroup.WithContext(ctx)
-	watchAll(ctx, g, n, c, views)
-	ok, detail := follow(ctx, c, views)
+	g, watching := errgroup.WithContext(watching)
+	watchAll(watching, g, n, c, views)
+	ok, detail := follow(watching, c, views)
 	cancel()
-	if err := g.Wait(); detail == "" && err != nil {
-		return false, err.Error()
-	}
-	if !ok {
+	_ = g.Wait() // follow has told the fault
+	if !ok && !errors.Is(ctx.Err(), context.Canceled) {
 		detail = withFailure(ctx, n, c, detail)
 	}
 	return ok, detail
@@ -124,6 +122,9 @@ func watchAll(ctx context.Context, g *errgroup.Group, n Nomad, c Change, out cha
 	})
 }
 
+// watchError is a fault that ended a watch, told from one that ended the wait.
+type watchError struct{ error }
+
 // faultWait is the pause after a Nomad that did not answer: a restart of the
 // server in the middle of a wait is no verdict on the job.
 const faultWait = time.Second
@@ -141,7 +142,7 @@ func watch(ctx context.Context, g *errgroup.Group, parts chan<- func(*view), ask
 				if ctx.Err() != nil {
 					return nil
 				}
-				return err
+				return watchError{err}
 			}
 			index = next
 			select {
@@ -163,7 +164,7 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // follow judges each view until one decides, or until a steady one has stayed
-// so long enough. An empty detail means that a watcher failed and says why.
+// so long enough, or ctx ends.
 func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
 	last := "no news from Nomad"
 	var restarts int
@@ -171,13 +172,7 @@ func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
 	for {
 		select {
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return false, "not healthy before the deadline: " + last
-			}
-			if context.Cause(ctx) == context.Canceled {
-				return false, "interrupted: " + last
-			}
-			return false, ""
+			return false, ending(ctx, last)
 		case <-healthy:
 			return true, last
 		case v := <-views:
@@ -197,6 +192,17 @@ func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
 			}
 		}
 	}
+}
+
+// ending says why a wait ended without a verdict.
+func ending(ctx context.Context, last string) string {
+	if fault, ok := context.Cause(ctx).(watchError); ok {
+		return fault.Error()
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return "not healthy before the deadline: " + last
+	}
+	return "interrupted: " + last
 }
 
 // judge is the gate's verdict on one view; it reads nothing else.

@@ -23,6 +23,7 @@ type Nomad interface {
 	Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error)
 	Evaluation(ctx context.Context, id string, index uint64) (*api.Evaluation, uint64, error)
 	LastFailure(ctx context.Context, allocs []*api.AllocationListStub) (*nomad.Failure, error)
+	// Logs also ends what it gives to read when ctx ends.
 	Logs(ctx context.Context, alloc, task, stream string, follow bool) (io.ReadCloser, error)
 }
 
@@ -51,8 +52,9 @@ type Result struct {
 	Duration time.Duration
 }
 
-// Gate is one check after a change. It ends at the latest when ctx does; a
-// fault of its own is a failure with that detail.
+// Gate is one check after a change. It ends when ctx does, at the latest after
+// the seconds that it takes to ask why a deployment missed its deadline; a fault
+// of its own is a failure with that detail.
 type Gate interface {
 	Check(ctx context.Context, n Nomad, c Change) (passed bool, detail string)
 }

@@ -2,21 +2,27 @@ package job
 
 import (
 	"regexp"
+	"strings"
 )
 
 // Redacted stands in every output where a secret would.
 const Redacted = "(redacted)"
 
 var (
-	secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|private_?key|credentials?|auth)([^a-z]|$)|(?i)(secret|password|token|apikey|privatekey)$`)
-	// A secret inside a longer text: NAME=VALUE, --name VALUE, user:password@ in a URL.
-	secretPair = regexp.MustCompile(`(?i)([\w.-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&"']+)`)
-	secretFlag = regexp.MustCompile(`(?i)(--?[\w-]*(?:password|passwd|secret|token|api-?key|access-?key|private-?key)[\w-]*\s+)([^\s-]\S*)`)
-	secretURL  = regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(@)`)
+	secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass((word|wd|phrase)s?)?|secret|token|api_?key|access_?key|private_?key|secret_?key|credentials?|auth)([^a-z]|$)|` +
+		`(password|passwd|passphrase|secret|token|apikey|accesskey|privatekey|secretkey)$`)
+	strongName = regexp.MustCompile(`(?i)password|passwd|passphrase|secret|token|(api|access|private)_?key|credential`)
+	hump       = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 )
 
-// IsSecretName reports whether values under that key are to be hidden.
-func IsSecretName(name string) bool { return secretName.MatchString(name) }
+// IsSecretName reports whether values under that key, flag or header are to be
+// hidden.
+func IsSecretName(name string) bool { return secretName.MatchString(snake(name)) }
+
+// snake: flags and headers are written with dashes, JSON keys with humps.
+func snake(name string) string {
+	return hump.ReplaceAllString(strings.ReplaceAll(name, "-", "_"), "${1}_${2}")
+}
 
 // IsSecretPath reports whether any step of the path names a secret.
 func IsSecretPath(p Path) bool {
@@ -28,9 +34,68 @@ func IsSecretPath(p Path) bool {
 	return false
 }
 
-// RedactText hides what looks like a secret within a text.
-func RedactText(s string) string {
-	s = secretURL.ReplaceAllString(s, "${1}"+Redacted+"${2}")
-	s = secretPair.ReplaceAllString(s, "${1}"+Redacted)
-	return secretFlag.ReplaceAllString(s, "${1}"+Redacted)
+// RedactText hides what looks like a secret in a message. Places of files and
+// the names that are given are not taken for secrets, be a job called `token`
+// or not.
+func RedactText(s string, names ...string) string {
+	known := place
+	if len(names) > 0 {
+		known = placeOr(names)
+	}
+	return eachLine(s, func(line string) string { return redactLine(line, known, true) })
+}
+
+// RedactCode hides what looks like a secret in lines of code, of a
+// configuration or of a log, where every colon may stand before a value.
+func RedactCode(s string) string {
+	return eachLine(s, redactCodeLine)
+}
+
+// RedactValue hides the secrets of a value, as GoValue gives it, at a path.
+// Lists of maps become lists of values.
+func RedactValue(p Path, v any) any {
+	if v != nil && IsSecretPath(p) {
+		return Redacted
+	}
+	return redactAny(v)
+}
+
+func redactAny(v any) any {
+	switch v := v.(type) {
+	case string:
+		return RedactCode(v)
+	case []any:
+		return redactList(v)
+	case []map[string]any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = redactAny(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, value := range v {
+			out[key] = RedactValue(Path{}.Attr(key), value)
+		}
+		return out
+	}
+	return v
+}
+
+var flagAlone = regexp.MustCompile(`^--?([\w-]+)$`)
+
+// redactList also hides the element after a flag such as --token.
+func redactList(list []any) []any {
+	out := make([]any, len(list))
+	for i := range list {
+		out[i] = redactAny(list[i])
+		if i == 0 {
+			continue
+		}
+		before, _ := list[i-1].(string)
+		if m := flagAlone.FindStringSubmatch(before); m != nil && IsSecretName(m[1]) {
+			out[i] = Redacted
+		}
+	}
+	return out
 }
