@@ -1,6 +1,8 @@
 package history
 
 import (
+	"github.com/hashicorp/nomad/api"
+
 	"errors"
 	"os"
 	"path/filepath"
@@ -75,7 +77,7 @@ func TestBeginOnFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := job.ID{Name: "web"}
-	unmarshalable := Next{Rollout: []byte("{")}
+	unmarshalable := Next{Job: &api.Job{TaskGroups: []*api.TaskGroup{{Tasks: []*api.Task{{Config: map[string]any{"x": func() {}}}}}}}}
 	if _, err := s.Begin(Run{Job: id}, Prior{}, unmarshalable); err == nil {
 		t.Fatal("recorded")
 	}

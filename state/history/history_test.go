@@ -78,7 +78,7 @@ func next() history.Next {
 	p.Job.TaskGroups[0].Tasks[0].Config["args"] = []any{"x"}
 	return history.Next{
 		Bytes: []byte("new"), Job: p.Job,
-		Submission: &api.JobSubmission{Source: "new", Format: "hcl2"}, Rollout: []byte(`{"strategy":"restart"}`),
+		Submission: &api.JobSubmission{Source: "new", Format: "hcl2"},
 	}
 }
 

@@ -15,7 +15,6 @@
 package history
 
 import (
-	"encoding/json"
 	"io/fs"
 	"slices"
 	"time"
@@ -61,7 +60,6 @@ type Next struct {
 	Bytes      []byte             // of the file; nil when it is not touched
 	Job        *api.Job           // the spec to register; nil when nothing is registered
 	Submission *api.JobSubmission // to be registered with it
-	Rollout    json.RawMessage    `json:",omitempty"` // how to converge, in the words of whoever began the run
 }
 
 // Result is how a run ended.
