@@ -37,6 +37,9 @@ func Decide(o Observation, s Sync) Plan {
 	p := facts(o)
 	if h := firstHold(o, s, &p); h != nil {
 		p.Condition, p.Reason, p.Hold = h.condition, h.hold.Reason, &h.hold
+		if o.Held != nil || conflict(o) != nil {
+			p.Findings = unfixable(p.Findings)
+		}
 		return p
 	}
 	decideFile(o, s, &p)
@@ -73,6 +76,15 @@ func facts(o Observation) Plan {
 	return p
 }
 
+// unfixable: what policies could fix, if only the job could be edited.
+func unfixable(findings []Finding) []Finding {
+	out := slices.Clone(findings)
+	for i := range out {
+		out[i].Edits, out[i].Fix = nil, false
+	}
+	return out
+}
+
 type heldAs struct {
 	condition Condition
 	hold      Hold
@@ -89,6 +101,7 @@ var holds = []struct {
 	{"read", false, Held, func(o Observation) *Hold { return o.Held }},
 	{"open run", false, Converging, openRun},
 	{"child", false, Held, childJob},
+	{"file unknown", false, Held, fileUnknown},
 	{"conflict", false, Held, conflict},
 	{"failed revision", true, Held, failedRevision},
 }
@@ -124,6 +137,17 @@ func childJob(o Observation) *Hold {
 	return &Hold{
 		Reason: fmt.Sprintf("it is a child of %s", *o.Live.Job.ParentID),
 		Next:   "put the policy on the parent: children are launched from it",
+	}
+}
+
+// fileUnknown: unknown is not absent.
+func fileUnknown(o Observation) *Hold {
+	if o.File != nil || !o.Ours || o.Complete {
+		return nil
+	}
+	return &Hold{
+		Reason: "no file that could be read declares it, and not every file could be read",
+		Next:   "mend the files that are held first",
 	}
 }
 
@@ -204,8 +228,6 @@ func orphan(o Observation, s Sync, p *Plan) {
 	switch {
 	case s.Prune != StopGone:
 		p.Left = append(p.Left, fmt.Sprintf("its file is gone; sync.prune is \"report\": nomad job stop %s", o.ID.Name))
-	case !o.Complete:
-		p.Left = append(p.Left, "its file is gone, but not every file of the source could be read: nothing is stopped")
 	case !o.Grace:
 		p.Left = append(p.Left, "its file is gone; it will be stopped if it stays away for another pass")
 	default:

@@ -133,7 +133,7 @@ func TestDecide(t *testing.T) {
 		"file removed":                         {[]with{fileGone}, agent, Orphan, nil, "", "sync.prune"},
 		"file removed, first pass":             {[]with{fileGone}, Sync{Prune: StopGone}, Orphan, nil, "", "another pass"},
 		"file removed for good":                {[]with{fileGone, func(o *Observation) { o.Grace = true }}, Sync{Prune: StopGone}, Orphan, []Action{stop}, "", ""},
-		"file removed, source not whole":       {[]with{fileGone, func(o *Observation) { o.Grace, o.Complete = true, false }}, Sync{Prune: StopGone}, Orphan, nil, "", "could be read"},
+		"file removed, source not whole":       {[]with{fileGone, func(o *Observation) { o.Grace, o.Complete = true, false }}, Sync{Prune: StopGone}, Held, nil, "", "could be read"},
 		"file removed, job stopped":            {[]with{fileGone, stoppedLive}, Sync{Prune: StopGone}, InSync, nil, "", ""},
 		"file removed, never ours":             {[]with{fileGone, func(o *Observation) { o.Ours = false }}, Sync{Prune: StopGone}, InSync, nil, "", ""},
 		"unreadable":                           {[]with{func(o *Observation) { o.Held = &Hold{Reason: "web.hcl:1:1: bad", Next: "mend it"} }}, apply, Held, nil, "", "web.hcl:1:1"},

@@ -99,6 +99,9 @@ func located(f *File, findings []policies.Finding) []Finding {
 	out := make([]Finding, len(findings))
 	for i, finding := range findings {
 		rng := f.Spec.Range(finding.Path)
+		if len(finding.Edits) == 1 && finding.Edits[0].Path.Equal(finding.Path) {
+			rng = f.Spec.RangeOf(finding.Edits[0])
+		}
 		out[i] = Finding{Finding: finding, File: f.Doc.Name, Range: rng, Source: line(f.Doc.Bytes, rng.Start.Line)}
 	}
 	return out

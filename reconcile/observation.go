@@ -43,6 +43,7 @@ type Observation struct {
 	Basis    history.Basis
 	Ours     bool // our history has registered this job from a file
 	Complete bool // every file of every source could be read
+	unnamed  bool // the file does not say which job it means
 	Grace    bool // the file has been gone for the grace period
 }
 

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type draft struct {
 	spec   *jobspec.File // nil where the file does not parse
 	diags  hcl.Diagnostics
 	id     job.ID
+
+	unnamed bool // the file does not say which job it means; id is the file's name
 }
 
 func (p *Planner) observe(ctx context.Context, sel Selection) ([]Observation, Result, error) {
@@ -72,7 +75,7 @@ func (p *Planner) readSources() ([]draft, error) {
 func (p *Planner) readDraft(src *Source, path string) (draft, bool, error) {
 	doc, err := src.Read(path)
 	if err != nil {
-		return draft{}, false, err
+		return unreadDraft(src, doc, err), true, nil
 	}
 	if !jobspec.IsJob(doc.Bytes) {
 		return draft{}, false, nil
@@ -82,8 +85,17 @@ func (p *Planner) readDraft(src *Source, path string) (draft, bool, error) {
 	if d.diags.HasErrors() {
 		d.spec = nil
 	}
-	d.id = d.identity()
+	d.id, d.unnamed = d.identity(), d.spec == nil && jobspec.Name(doc.Bytes) == ""
 	return d, true, nil
+}
+
+// unreadDraft: nobody knows which job the file means, so it stands for itself.
+func unreadDraft(src *Source, doc source.Document, err error) draft {
+	return draft{
+		source: src, doc: doc, unnamed: true,
+		id:    job.ID{Namespace: cmp.Or(src.Namespace, job.DefaultNamespace), Name: doc.Name},
+		diags: hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Job file cannot be read", Detail: err.Error() + "."}},
+	}
 }
 
 func (p *Planner) inputs(src *Source, doc source.Document, live *api.JobSubmission) jobspec.Inputs {
@@ -95,7 +107,7 @@ func (p *Planner) inputs(src *Source, doc source.Document, live *api.JobSubmissi
 
 // identity: a file that does not parse may still say which job it means.
 func (d draft) identity() job.ID {
-	id := job.ID{Namespace: d.source.Namespace, Name: jobspec.Name(d.doc.Bytes)}
+	id := job.ID{Namespace: d.source.Namespace, Name: cmp.Or(jobspec.Name(d.doc.Bytes), d.doc.Name)}
 	if d.spec != nil {
 		id = job.IDOf(d.spec.Job)
 		if d.spec.Job.Namespace == nil && d.source.Namespace != "" {
@@ -121,7 +133,7 @@ func (p *Planner) observations(drafts []draft, sel Selection) ([]Observation, er
 		if !slices.ContainsFunc(same, sel.holds) {
 			continue
 		}
-		o := Observation{ID: id, Complete: complete, File: fileOf(same[0])}
+		o := Observation{ID: id, Complete: complete, File: fileOf(same[0]), unnamed: same[0].unnamed}
 		o.Held = p.heldWhileReading(id, same)
 		out = append(out, o)
 	}
@@ -165,15 +177,14 @@ func (p *Planner) heldWhileReading(id job.ID, same []draft) *Hold {
 }
 
 func unreadable(d draft) *Hold {
-	first := d.diags.Errs()[0]
-	var diag *hcl.Diagnostic
-	if errors.As(first, &diag) && diag.Subject != nil {
+	diag := d.diags[slices.IndexFunc(d.diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
+	if diag.Subject != nil {
 		return &Hold{
 			Reason: fmt.Sprintf("%s:%d:%d: %s", d.doc.Name, diag.Subject.Start.Line, diag.Subject.Start.Column, diag.Summary),
 			Next:   "mend the file; until then nothing is known of the job, so nothing is done",
 		}
 	}
-	return &Hold{Reason: first.Error(), Next: "mend the file; until then nothing is done"}
+	return &Hold{Reason: diag.Summary, Next: "make the file readable; until then nothing is known of its job, so nothing is done"}
 }
 
 // orphans are jobs that we have registered from files that are gone now.
@@ -205,7 +216,7 @@ func (p *Planner) complete(ctx context.Context, o *Observation, drafts []draft) 
 	if err := p.remember(o); err != nil {
 		return err
 	}
-	if p.Nomad != nil {
+	if p.Nomad != nil && !o.unnamed {
 		live, err := ReadLive(ctx, p.Nomad, o.ID)
 		if err != nil {
 			return err

@@ -100,7 +100,7 @@ func (r *reader) short(arg string) {
 
 func occurrence(i int, arg, without string) Occurrence {
 	o := Occurrence{Index: i, Arg: arg}
-	if without != "-" {
+	if strings.TrimSpace(without) != "-" { // a line end in a heredoc is no option
 		o.Replacement = &without
 	}
 	return o

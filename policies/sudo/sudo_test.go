@@ -130,3 +130,12 @@ func FuzzPreserveEnv(f *testing.F) {
 		}
 	})
 }
+
+// A heredoc element ends with a line end, which is no option letter.
+func TestPreserveEnvWithALineEnd(t *testing.T) {
+	t.Parallel()
+	found := sudo.PreserveEnv([]string{"-n", "-E\n", "true"})
+	if len(found) != 1 || found[0].Index != 1 || found[0].Replacement != nil {
+		t.Errorf("%+v", found)
+	}
+}

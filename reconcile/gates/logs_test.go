@@ -41,6 +41,7 @@ type fake struct {
 type opening struct {
 	err    error
 	hang   bool
+	silent bool // a follow hangs, a read does not
 	chunks []string
 	end    error
 }
@@ -74,7 +75,7 @@ func (f *fake) LastFailure(context.Context, []*api.AllocationListStub) (*nomad.F
 	return f.failure, nil
 }
 
-func (f *fake) Logs(ctx context.Context, alloc, task, name string, _ bool) (io.ReadCloser, error) {
+func (f *fake) Logs(ctx context.Context, alloc, task, name string, follow bool) (io.ReadCloser, error) {
 	key := alloc + "/" + task + "/" + name
 	f.mu.Lock()
 	all := f.logs[key]
@@ -87,17 +88,18 @@ func (f *fake) Logs(ctx context.Context, alloc, task, name string, _ bool) (io.R
 	}
 	f.opened[key]++
 	f.mu.Unlock()
-	if o.hang {
+	if o.hang || o.silent && follow {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	o.chunks = slices.Clone(o.chunks)
-	return &reader{ctx, o}, o.err
+	return &reader{ctx, o, follow}, o.err
 }
 
 type reader struct {
-	ctx context.Context
-	o   opening
+	ctx    context.Context
+	o      opening
+	follow bool
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -111,7 +113,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.o.end != nil {
 		return 0, r.o.end
 	}
-	<-r.ctx.Done()
+	if r.follow {
+		<-r.ctx.Done()
+	}
 	return 0, io.EOF
 }
 
@@ -252,11 +256,15 @@ func TestLogsGate(t *testing.T) {
 		"unreachable": {spec: forbid, logs: map[string][]opening{"a1/web/stderr": {{err: away}}},
 			detail: "cannot tell: stderr of task web in allocation a1 could not be read: no answer from Nomad at http://n", after: 15 * time.Second},
 		"hung": {spec: forbid + "\nwindow = \"3s\"", logs: map[string][]opening{"a1/web/stderr": {{hang: true}}},
-			detail: "cannot tell: stderr of task web in allocation a1 could not be read: no answer within 3s", after: 3 * time.Second},
+			detail: "cannot tell: stderr of task web in allocation a1 could not be read: no answer within 3s", after: 8 * time.Second},
 		"cut, then hung": {spec: forbid, logs: map[string][]opening{"a1/web/stderr": {{end: cut}, {hang: true}}},
-			detail: "cannot tell: stderr of task web in allocation a1 could not be read: reading: unexpected EOF", after: 15 * time.Second},
+			detail: "cannot tell: stderr of task web in allocation a1 could not be read: reading: unexpected EOF", after: 20 * time.Second},
 		"required, forbidden, unread": {spec: forbid + "\n" + require, logs: map[string][]opening{"a1/web/stdout": says("ready\n"), "a1/web/stderr": {{hang: true}}},
-			detail: "cannot tell: stderr of task web in allocation a1 could not be read: no answer within 15s", after: 15 * time.Second},
+			detail: "cannot tell: stderr of task web in allocation a1 could not be read: no answer within 15s", after: 20 * time.Second},
+		"a follow that is silent": {spec: forbid, logs: map[string][]opening{"a1/web/stderr": {{silent: true}}},
+			passed: true, detail: "nothing forbidden within 15s", after: 15 * time.Second},
+		"a follow that is silent of a forbidden line": {spec: forbid, logs: map[string][]opening{"a1/web/stderr": {{silent: true, chunks: []string{"sudo: no"}}}},
+			detail: `forbidden "^sudo: " in stderr of task web, allocation a1: sudo: no`, after: 15 * time.Second},
 		"refused": {spec: forbid, logs: map[string][]opening{"a1/web/stderr": {{err: nomad.ErrForbidden}}},
 			detail: "reading stderr of task web in allocation a1: permission denied"},
 		"finished prestart": {spec: forbid, tasks: []string{"init:prestart", "web"}, logs: map[string][]opening{"a1/init/stdout": {{chunks: []string{"done\n"}}}},

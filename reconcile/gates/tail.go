@@ -100,6 +100,22 @@ func tailOnce(ctx context.Context, n Nomad, s stream, send func(eventKind, strin
 	return nil
 }
 
+// lastRead bounds the reads after the window; allLog what one of them takes.
+const (
+	lastRead = 5 * time.Second
+	allLog   = 16 << 20
+)
+
+func readAll(ctx context.Context, n Nomad, s stream) (string, error) {
+	r, err := n.Logs(ctx, s.alloc, s.task, s.name, false)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, allLog))
+	return string(text), err
+}
+
 // maxLine bounds what one line may hold in memory; the rest of it is a line of
 // its own.
 const maxLine = 64 << 10

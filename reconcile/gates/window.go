@@ -43,7 +43,7 @@ func (l *logs) Check(ctx context.Context, n Nomad, c Change) (bool, string) {
 	for s := range w.unread {
 		tails.Go(func() { tail(ctx, n, s, events) })
 	}
-	return w.watch(ctx, events)
+	return w.watch(ctx, n, events)
 }
 
 // open lists what there is to read; nothing of it has been read.
@@ -89,7 +89,7 @@ func (l *logs) tasks(a *api.AllocationListStub, j *api.Job) []string {
 	return names
 }
 
-func (w *window) watch(ctx context.Context, events <-chan event) (bool, string) {
+func (w *window) watch(ctx context.Context, n Nomad, events <-chan event) (bool, string) {
 	end := time.NewTimer(w.window)
 	defer end.Stop()
 	for {
@@ -100,6 +100,9 @@ func (w *window) watch(ctx context.Context, events <-chan event) (bool, string) 
 			}
 			return false, "interrupted before the log window ended"
 		case <-end.C:
+			if says, detail := w.readUnopened(ctx, n); says != waiting {
+				return says == passed, detail
+			}
 			return w.atEnd()
 		case e := <-events:
 			if says, detail := w.take(e); says != waiting {
@@ -136,6 +139,30 @@ func (w *window) line(s stream, text string) (verdict, string) {
 	}
 	if len(w.forbid) == 0 && nothingMissing(w.missing) {
 		return passed, w.seen
+	}
+	return waiting, ""
+}
+
+// readUnopened reads once, without following, what has not answered: a follow
+// of an empty log may be silent for longer than the window.
+func (w *window) readUnopened(ctx context.Context, n Nomad) (verdict, string) {
+	ctx, cancel := context.WithTimeout(ctx, lastRead)
+	defer cancel()
+	for _, s := range slices.SortedFunc(maps.Keys(w.unread), stream.compare) {
+		text, err := readAll(ctx, n, s)
+		if errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			w.unread[s] = cmp.Or(w.unread[s], err)
+			continue
+		}
+		delete(w.unread, s)
+		for l := range strings.Lines(text) {
+			if says, detail := w.line(s, ended([]byte(l))); says != waiting {
+				return says, detail
+			}
+		}
 	}
 	return waiting, ""
 }

@@ -115,17 +115,25 @@ func waysInto(cur job.Path, s job.Step, rest job.Path) []way {
 // local, a variable's default, a function's argument); where there is none, the
 // attribute, the block's header, or the job's.
 func (f *File) Range(p job.Path) hcl.Range {
+	return f.rangeFor(job.Edit{Path: p, Op: job.Set})
+}
+
+func (f *File) rangeFor(e job.Edit) hcl.Range {
 	t, diags := f.traced()
 	if diags.HasErrors() {
 		return hcl.Range{Filename: f.Name, Start: hcl.InitialPos, End: hcl.InitialPos}
 	}
-	pl, rest := t.locate(p)
+	pl, rest := t.locate(e.Path)
 	if pl.attr == nil {
 		return pl.block.header()
 	}
-	old, _ := job.At(f.Job, p)
-	fd := finder{trace: t, edit: job.Edit{Path: p, Op: job.Set}, old: old}
-	for _, s := range fd.spots(pl, rest) {
+	old, _ := job.At(f.Job, e.Path)
+	fd := finder{trace: t, edit: e, old: old}
+	spots := fd.spots(pl, rest)
+	if e.Op == job.Set { // where a literal stands somewhere, that is what is set
+		slices.SortStableFunc(spots, func(a, b spot) int { return literalFirst(a) - literalFirst(b) })
+	}
+	for _, s := range spots {
 		if s.expr != nil {
 			return s.expr.Range()
 		}
@@ -133,9 +141,19 @@ func (f *File) Range(p job.Path) hcl.Range {
 	return pl.attr.SrcRange
 }
 
+func literalFirst(s spot) int {
+	if s.expr != nil && isVerbatim(s.expr) {
+		return 0
+	}
+	return 1
+}
+
 // RangeOf is the part of the file that an edit would change: of a Replace the very
 // text, where it can be told; else as Range.
 func (f *File) RangeOf(e job.Edit) hcl.Range {
+	if e.Op == job.Remove {
+		return f.rangeFor(e)
+	}
 	whole := f.Range(e.Path)
 	t, diags := f.traced()
 	if e.Op != job.Replace || e.Old == "" || diags.HasErrors() {

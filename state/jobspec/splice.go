@@ -191,6 +191,9 @@ func (s *splicer) removeItem(items []span, i, open, end int) candidate {
 	case endsLine:
 		return candidate{{items[i-1].end, own.end, ""}}
 	case i+1 < len(items):
+		if s.commentBetween(after, next) { // it is the next element's
+			next = after + len(s.src[after:next]) - len(bytes.TrimLeft(s.src[after:next], " \t"))
+		}
 		return candidate{{own.start, next, ""}}
 	case i > 0 && !first && !s.commentBetween(items[i-1].end, own.start):
 		return candidate{{items[i-1].end, own.end, ""}}

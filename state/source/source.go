@@ -68,13 +68,19 @@ func (d Directory) List() ([]string, error) {
 	return paths, nil
 }
 
-// Read is the file at an absolute path that List gave.
+// Read is the file at an absolute path that List gave. With an error the document
+// has its names alone.
 func (d Directory) Read(path string) (Document, error) {
 	rel, err := filepath.Rel(d.Path, path)
 	if err != nil {
-		return Document{}, fmt.Errorf("reading %s: %w", path, err)
+		return Document{Name: path, Path: path}, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return Read(d.Path, path, filepath.Join(d.shown(), rel))
+	name := filepath.Join(d.shown(), rel)
+	doc, err := Read(d.Path, path, name)
+	if err != nil {
+		return Document{Name: name, Path: path}, err
+	}
+	return doc, nil
 }
 
 func (d Directory) shown() string {
