@@ -134,7 +134,8 @@ func watch(ctx context.Context, g *errgroup.Group, parts chan<- func(*view), ask
 		var index uint64
 		for ctx.Err() == nil {
 			set, next, err := ask(ctx, index)
-			if errors.Is(err, nomad.ErrUnreachable) {
+			// A follow-up evaluation is named before it can be read.
+			if errors.Is(err, nomad.ErrUnreachable) || errors.Is(err, nomad.ErrNotFound) {
 				wait(ctx, faultWait)
 				continue
 			}

@@ -139,6 +139,18 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
+// TestDeployFollowsTheEvaluation: one that cannot be read yet is asked for again.
+func TestDeployFollowsTheEvaluation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{allocs: []*api.AllocationListStub{stub("a1", "running", tasks("running", 0))}, eval: &api.Evaluation{Status: "complete"}}
+		f.evalMissing.Store(2)
+		r := Deploy(t.Context(), f, Change{Job: testJob("web"), EvalID: "e1"})
+		if want := (Result{"deployment", "", true, "1 of 1 allocations running", 2*faultWait + 10*time.Second}); r != want {
+			t.Errorf("\n got %+v\nwant %+v", r, want)
+		}
+	})
+}
+
 // TestDeployInterrupted: also by a context with a cause of its own, as a signal's.
 func TestDeployInterrupted(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ type fake struct {
 	eval        *api.Evaluation
 	failure     *nomad.Failure
 	fault       error
+	evalMissing atomic.Int32         // so many reads of the evaluation do not find it
 	logs        map[string][]opening // "alloc/task/stream": one after the other, the last for ever
 
 	mu     sync.Mutex
@@ -68,6 +70,9 @@ func (f *fake) Deployments(ctx context.Context, _ job.ID, index uint64) ([]*api.
 }
 
 func (f *fake) Evaluation(ctx context.Context, _ string, index uint64) (*api.Evaluation, uint64, error) {
+	if f.evalMissing.Add(-1) >= 0 {
+		return nil, 0, nomad.ErrNotFound
+	}
 	return held(ctx, f, index, f.eval)
 }
 

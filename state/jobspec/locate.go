@@ -130,8 +130,8 @@ func (f *File) rangeFor(e job.Edit) hcl.Range {
 	old, _ := job.At(f.Job, e.Path)
 	fd := finder{trace: t, edit: e, old: old}
 	spots := fd.spots(pl, rest)
-	if e.Op == job.Set { // where a literal stands somewhere, that is what is set
-		slices.SortStableFunc(spots, func(a, b spot) int { return literalFirst(a) - literalFirst(b) })
+	if i := slices.IndexFunc(spots, spot.isLiteral); e.Op == job.Set && i > 0 && spots[0].isReference() {
+		return spots[i].expr.Range() // what is set is the literal that feeds the reference
 	}
 	for _, s := range spots {
 		if s.expr != nil {
@@ -141,11 +141,11 @@ func (f *File) rangeFor(e job.Edit) hcl.Range {
 	return pl.attr.SrcRange
 }
 
-func literalFirst(s spot) int {
-	if s.expr != nil && isVerbatim(s.expr) {
-		return 0
-	}
-	return 1
+func (s spot) isLiteral() bool { return s.expr != nil && isVerbatim(s.expr) }
+
+func (s spot) isReference() bool {
+	_, ok := s.expr.(*hclsyntax.ScopeTraversalExpr)
+	return ok
 }
 
 // RangeOf is the part of the file that an edit would change: of a Replace the very
