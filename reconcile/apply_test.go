@@ -12,6 +12,7 @@ import (
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/jobspec"
 	"nomad-reconcile/state/nomad/nomadtest"
 )
 
@@ -347,5 +348,26 @@ func TestBesideLeavesABackupInTheFolder(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(found[0]); string(data) != before {
 		t.Error("the backup is not the old file")
+	}
+}
+
+// A variable that only the live submission gives a value is no hold; two files
+// for one job stay one, whatever the submission gives.
+func TestTheLiveSubmissionGivesVariables(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sudoPolicy)
+	w.edit(`"info"`, "var.level")
+	w.write("jobs/web.hcl", "variable \"level\" {\n  type = string\n}\n\n"+w.read(), 0o640)
+	f, diags := jobspec.Parse("web.hcl", []byte(w.read()), jobspec.Inputs{Vars: map[string]string{"level": "warn"}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	w.register(f.Job, f.Submission)
+	if p := w.plan(); p.Condition != reconcile.OutOfSync || len(p.Variables) != 1 || p.Variables[0].Origin != "live submission" {
+		t.Errorf("%s: %s %v", p.Condition, p.Reason, p.Variables)
+	}
+	w.write("jobs/again.hcl", w.read(), 0o640)
+	if p := w.plan(); p.Condition != reconcile.Held || !strings.Contains(p.Reason, "two files, one job") {
+		t.Errorf("%s: %s", p.Condition, p.Reason)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/reconcile/gates"
 )
 
 func stateOf(j *api.Job, allocs []*api.AllocationListStub) LiveState {
@@ -87,15 +89,7 @@ func wanted(j *api.Job) int {
 	if t := value(j.Type); t == api.JobTypeSystem || t == api.JobTypeSysbatch || t == api.JobTypeBatch {
 		return 0
 	}
-	n := 0
-	for _, g := range j.TaskGroups {
-		if g.Count == nil {
-			n++
-		} else {
-			n += *g.Count
-		}
-	}
-	return n
+	return gates.Count(j)
 }
 
 func short(id string) string { return id[:min(8, len(id))] }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,6 +40,9 @@ func (p *Planner) observe(ctx context.Context, sel Selection) ([]Observation, Re
 	}
 	observations, err := p.observations(drafts, sel)
 	if err != nil {
+		return nil, result, err
+	}
+	if err := p.remember(observations); err != nil {
 		return nil, result, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -213,9 +215,6 @@ func (p *Planner) orphans(files map[job.ID][]draft, sel Selection, complete bool
 // complete reads what depends on the job's ID: the live job, the history, and
 // the file once more where the live submission gives variables.
 func (p *Planner) complete(ctx context.Context, o *Observation, drafts []draft) error {
-	if err := p.remember(o); err != nil {
-		return err
-	}
 	if p.Nomad != nil && !o.unnamed {
 		live, err := ReadLive(ctx, p.Nomad, o.ID)
 		if err != nil {
@@ -233,19 +232,20 @@ func (p *Planner) reparse(o *Observation, drafts []draft) {
 	if o.File == nil || o.Live == nil || o.Live.Submission == nil {
 		return
 	}
-	i := slices.IndexFunc(drafts, func(d draft) bool { return d.doc.Path == o.File.Doc.Path })
-	d := drafts[i]
+	same := slices.DeleteFunc(slices.Clone(drafts), func(d draft) bool { return d.id != o.ID })
+	i := slices.IndexFunc(same, func(d draft) bool { return d.doc.Path == o.File.Doc.Path })
+	d := &same[i]
 	spec, diags := jobspec.Parse(d.doc.Name, d.doc.Bytes, p.inputs(d.source, d.doc, o.Live.Submission))
 	if diags.HasErrors() {
 		return
 	}
-	if d.spec == nil && o.Held != nil {
-		o.Held = nil // the live submission gave what was missing
-	}
+	d.spec, d.diags = spec, diags
 	o.File.Spec, o.File.Diagnostics = spec, diags
+	o.Held = p.heldWhileReading(o.ID, same) // the live submission may have given what was missing
 }
 
-func (p *Planner) remember(o *Observation) error {
+// remember marks the jobs that have an open run; the history is read once.
+func (p *Planner) remember(observations []Observation) error {
 	if p.History == nil {
 		return nil
 	}
@@ -253,9 +253,11 @@ func (p *Planner) remember(o *Observation) error {
 	if err != nil {
 		return fmt.Errorf("reading the history: %w", err)
 	}
-	for _, r := range open {
-		if r.Job == o.ID {
-			o.Open = new(r)
+	for i := range observations {
+		for _, r := range open {
+			if r.Job == observations[i].ID {
+				observations[i].Open = new(r)
+			}
 		}
 	}
 	return nil
@@ -297,13 +299,9 @@ func (p *Planner) basis(o Observation) history.Basis {
 }
 
 func varsHash(f *jobspec.File) string {
-	values := map[string]string{}
-	for _, v := range f.Variables {
-		values[v.Name] = v.Value.GoString()
-	}
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		fmt.Fprintf(&b, "%s=%s\n", name, values[name])
+	for _, v := range f.Variables { // in the order of their names
+		fmt.Fprintf(&b, "%s=%s\n", v.Name, v.Value.GoString())
 	}
 	return history.Hash([]byte(b.String()))
 }

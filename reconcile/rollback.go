@@ -125,15 +125,21 @@ func (r *run) goBack(ctx context.Context, cause error) (history.Result, string, 
 	if err != nil {
 		return "", "", err
 	}
-	for _, note := range []string{fileNote, jobNote} {
-		if note != "" {
-			reason += "; " + note
-		}
-	}
+	reason = withNotes(reason, fileNote, jobNote)
 	if !ok || fileNote != "" {
 		return history.Failed, reason, nil
 	}
 	return history.RolledBack, reason, nil
+}
+
+// withNotes adds what could not be put back.
+func withNotes(reason string, notes ...string) string {
+	for _, note := range notes {
+		if note != "" {
+			reason += "; " + note
+		}
+	}
+	return reason
 }
 
 // restoreFile puts the old bytes back if the file still holds ours.

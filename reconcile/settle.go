@@ -200,20 +200,15 @@ func (r *run) undo(ctx context.Context, bytes fileBytes) (history.Run, error) {
 	if err != nil {
 		return r.leaveOpen(err)
 	}
-	way := restore
 	if r.prior.Job == nil && r.registered != nil {
 		r.registered, r.stopped = nil, false // there is no job to go back to; what was created stays
 		why += "; the job was not registered before and stays"
 	}
-	jobNote, ok, err := r.restoreJob(ctx, way)
+	jobNote, ok, err := r.restoreJob(ctx, restore)
 	if err != nil {
 		return r.leaveOpen(err)
 	}
-	for _, note := range []string{fileNote, jobNote} {
-		if note != "" {
-			why += "; " + note
-		}
-	}
+	why = withNotes(why, fileNote, jobNote)
 	if !ok {
 		return r.close(history.Failed, why)
 	}

@@ -64,14 +64,15 @@ func nothingToRun(j *api.Job) (string, bool) {
 	case j.Periodic != nil || j.ParameterizedJob != nil:
 		return "takes effect at the next launch", true
 	case j.Type == nil || *j.Type == api.JobTypeService:
-		if total(j) == 0 {
+		if Count(j) == 0 {
 			return "count is 0, nothing to run", true
 		}
 	}
 	return "", false
 }
 
-func total(j *api.Job) int {
+// Count is how many allocations the groups of a job ask for.
+func Count(j *api.Job) int {
 	n := 0
 	for _, g := range j.TaskGroups {
 		if g.Count == nil {
@@ -329,7 +330,7 @@ func judgeAllocations(c Change, v view) (verdict, string) {
 			complete++
 		}
 	}
-	want := max(1, total(c.Job))
+	want := max(1, Count(c.Job))
 	if t := value(c.Job.Type); t == api.JobTypeSystem || t == api.JobTypeSysbatch {
 		want = max(1, len(v.allocs))
 	}

@@ -167,8 +167,11 @@ func editStruct(v reflect.Value, p Path, e Edit) error {
 	}
 	if f.Kind == BlockField {
 		if block, isBlock, err := blockAt(field, s, e); err != nil || isBlock {
-			if err != nil || len(p) > 1 {
-				return cmpErr(err, func() error { return editStruct(block, p[1:], e) })
+			switch {
+			case err != nil:
+				return err
+			case len(p) > 1:
+				return editStruct(block, p[1:], e)
 			}
 			return removeBlock(field, s, e)
 		}
@@ -179,13 +182,6 @@ func editStruct(v reflect.Value, p Path, e Edit) error {
 // isReserved: nomad/api keeps ports with a number in a list of their own.
 func isReserved(n *api.NetworkResource, label string) bool {
 	return slices.ContainsFunc(n.ReservedPorts, func(p api.Port) bool { return p.Label == label })
-}
-
-func cmpErr(err error, next func() error) error {
-	if err != nil {
-		return err
-	}
-	return next()
 }
 
 // blockAt is the struct of the block that s names in field; isBlock is false
