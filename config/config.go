@@ -5,6 +5,8 @@ package config
 import (
 	"path/filepath"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
 // Config is what reconcile.hcl says, with the defaults for what it does not.
@@ -43,7 +45,23 @@ type Source struct {
 	Exclude   []string
 	Namespace string            // where the file does not say
 	Vars      map[string]string // as -var takes them
-	VarFiles  []Path
+	VarFiles  []VarFile         // a later one wins
+	JobVars   []JobVars         // as written; a later one wins
+	FilesFrom string            // job, source; empty: the one, then the other
+}
+
+// VarFile is a file with values of variables, and where the configuration names
+// it.
+type VarFile struct {
+	Path
+	Range hcl.Range
+}
+
+// JobVars are the variable files of those job files that a glob matches: by
+// their path relative to the source or, without a slash, by their name alone.
+type JobVars struct {
+	Glob  string
+	Files []VarFile
 }
 
 // State is where the history is and how much of it.

@@ -14,6 +14,7 @@ import (
 	"nomad-reconcile/config"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -88,7 +89,13 @@ func TestLoadFull(t *testing.T) {
 		Sources: []config.Source{{
 			Name: "jobs", Path: at(t, "etc/services"), Include: []string{"*.nomad"}, Exclude: []string{"old/**"}, Namespace: "prod",
 			Vars:     map[string]string{"region": "eu", "count": "3", "debug": "true", "ratio": "0.5"},
-			VarFiles: []config.Path{at(t, "etc/prod.vars.hcl"), at(t, "/etc/reconcile/common.vars.hcl")},
+			VarFiles: varFiles(t, "etc/prod.vars.hcl", "/etc/reconcile/common.vars.hcl"),
+			JobVars: []config.JobVars{
+				{Glob: "web.hcl", Files: varFiles(t, "etc/z.vars.hcl")},
+				{Glob: "api/**"},
+				{Glob: "{a,b}-*.nomad", Files: varFiles(t, "etc/one.vars.hcl", "etc/two.vars.hcl")},
+			},
+			FilesFrom: "source",
 		}, {
 			Name: "batch", Path: at(t, "etc/batch"), Namespace: "default",
 			Include: []string{"**/*.hcl", "**/*.nomad", "**/*.job"}, Exclude: []string{"**/*.vars.hcl"},
@@ -102,9 +109,23 @@ func TestLoadFull(t *testing.T) {
 		Settle:   0,
 		Log:      config.Log{Level: "debug", Format: "json"},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(config.VarFile{}, "Range")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	for _, f := range []config.VarFile{got.Sources[0].VarFiles[1], got.Sources[0].JobVars[2].Files[1]} {
+		if text := string(f.Range.SliceBytes(src)); !strings.Contains(text, filepath.Base(f.Shown)) || strings.Contains(text, "[") {
+			t.Errorf("%s is said to stand at %s, where %s does", f.Shown, f.Range, text)
+		}
+	}
+}
+
+func varFiles(t *testing.T, shown ...string) []config.VarFile {
+	t.Helper()
+	var out []config.VarFile
+	for _, s := range shown {
+		out = append(out, config.VarFile{Path: at(t, s)})
+	}
+	return out
 }
 
 func at(t *testing.T, shown string) config.Path {

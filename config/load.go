@@ -107,12 +107,14 @@ func nomadFields(c *Config) fields {
 
 func sourceFields(dir string, s *Source) fields {
 	return fields{
-		"path":      path(dir, &s.Path),
-		"include":   globs(&s.Include),
-		"exclude":   globs(&s.Exclude),
-		"namespace": text(&s.Namespace),
-		"var":       vars(&s.Vars),
-		"var_files": pathList(dir, &s.VarFiles),
+		"path":       path(dir, &s.Path),
+		"include":    globs(&s.Include),
+		"exclude":    globs(&s.Exclude),
+		"namespace":  text(&s.Namespace),
+		"var":        vars(&s.Vars),
+		"var_files":  varFiles(dir, &s.VarFiles),
+		"job_vars":   jobVars(dir, &s.JobVars),
+		"files_from": oneOf(&s.FilesFrom, "job", "source"),
 	}
 }
 

@@ -180,13 +180,15 @@ func globs(into *[]string) taker {
 		list, diags := stringList(attr, `a list of globs, such as ["**/*.hcl"]`)
 		for _, glob := range list {
 			if !doublestar.ValidatePattern(glob) {
-				return wrong(attr, fmt.Sprintf("%q is not a glob: close every [ and {", glob))
+				return wrong(attr, notAGlob(glob))
 			}
 		}
 		*into = list
 		return diags
 	}
 }
+
+func notAGlob(s string) string { return fmt.Sprintf("%q is not a glob: close every [ and {", s) }
 
 func path(dir string, into *Path) taker {
 	return func(attr *hcl.Attribute) hcl.Diagnostics {
@@ -222,6 +224,65 @@ func vars(into *map[string]string) taker {
 			k, e := it.Element()
 			(*into)[k.AsString()] = e.AsString()
 		}
+		return nil
+	}
+}
+
+func varFiles(dir string, into *[]VarFile) taker {
+	return func(attr *hcl.Attribute) hcl.Diagnostics {
+		list, diags := stringList(attr, `a list of variable files, such as ["prod.vars.hcl"]`)
+		elements, _ := hcl.ExprList(attr.Expr)
+		*into = nil
+		for i, s := range list {
+			at := attr.Expr.Range()
+			if i < len(elements) {
+				at = elements[i].Range()
+			}
+			*into = append(*into, VarFile{within(dir, s), at})
+		}
+		return diags
+	}
+}
+
+// jobVars reads the object as it is written: as a value it would lose its order.
+func jobVars(dir string, into *[]JobVars) taker {
+	return func(attr *hcl.Attribute) hcl.Diagnostics {
+		pairs, diags := hcl.ExprMap(attr.Expr)
+		if diags.HasErrors() {
+			return wrong(attr, `write it as globs with lists of variable files, such as { "api-*.hcl" = ["api.vars.hcl"] }`)
+		}
+		*into = nil
+		seen := map[string]bool{}
+		for _, pair := range pairs {
+			key := &hcl.Attribute{Name: attr.Name, Expr: pair.Key}
+			value := &hcl.Attribute{Name: attr.Name, Expr: pair.Value}
+			var jv JobVars
+			found := jobGlob(&jv.Glob, seen)(key)
+			found = append(found, varFiles(dir, &jv.Files)(value)...)
+			diags = append(diags, found...)
+			*into = append(*into, jv)
+		}
+		return diags
+	}
+}
+
+// jobGlob takes a glob that is not among the seen ones.
+func jobGlob(into *string, seen map[string]bool) taker {
+	return func(attr *hcl.Attribute) hcl.Diagnostics {
+		v, diags := constant(attr, cty.String, `a glob in quotes, such as "api-*.hcl"`)
+		if diags.HasErrors() {
+			return diags
+		}
+		*into = v.AsString()
+		switch {
+		case *into == "":
+			return wrong(attr, `a glob is empty; write "**" for all job files`)
+		case !doublestar.ValidatePattern(*into):
+			return wrong(attr, notAGlob(*into))
+		case seen[*into]:
+			return wrong(attr, fmt.Sprintf("the glob %q stands here twice; merge the two lists, the file that is to win last", *into))
+		}
+		seen[*into] = true
 		return nil
 	}
 }

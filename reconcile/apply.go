@@ -82,6 +82,9 @@ func (a *Applier) Apply(ctx context.Context, p Plan) (history.Run, error) {
 	if !p.Does() {
 		return idle(p), nil
 	}
+	if p.readOnly {
+		return history.Run{}, errors.New("applying a plan that was made to be shown alone")
+	}
 	unlock, err := a.History.Lock(ctx, p.ID)
 	if err != nil {
 		return history.Run{}, err

@@ -56,7 +56,6 @@ func facts(o Observation) Plan {
 		p.File = o.File.Doc.Name
 		p.Findings = append(p.Findings, o.File.Findings...)
 		p.Rollout = o.File.Verdict.Rollout
-		p.Sources = o.File.Sources
 		if o.File.Spec != nil {
 			p.Warnings = o.File.Spec.Warnings
 			p.Variables = variables(o.File.Spec)

@@ -38,25 +38,26 @@ func (p *Planner) desire(o *Observation) {
 	}
 	o.Held = f.edit(o.ID)
 	if f.Desired != nil {
-		keepScaledCounts(f.Desired, live)
+		f.Desired = keepScaledCounts(f.Desired, live)
 	}
 }
 
 // edit works out the desired job and splices the file.
 func (f *File) edit(id job.ID) *Hold {
+	if len(f.Verdict.Edits) == 0 {
+		f.Desired = inNamespace(f.Spec.Job, id)
+		return nil
+	}
 	desired, err := job.Apply(f.Spec.Job, f.Verdict.Edits)
 	if err != nil {
 		return &Hold{Reason: fmt.Sprintf("%s: the fix does not fit: %v", f.Doc.Name, err), Next: "mend the file by hand"}
 	}
-	if len(f.Verdict.Edits) > 0 {
-		after, diags := f.Spec.Edit(f.Verdict.Edits, desired)
-		if diags.HasErrors() {
-			f.Diagnostics = append(f.Diagnostics, asWarnings(diags)...)
-			return cannotEdit(f, diags)
-		}
-		f.After = after
+	after, diags := f.Spec.Edit(f.Verdict.Edits, desired)
+	if diags.HasErrors() {
+		f.Diagnostics = append(f.Diagnostics, asWarnings(diags)...)
+		return cannotEdit(f, diags)
 	}
-	f.Desired = inNamespace(desired, id)
+	f.After, f.Desired = after, inNamespace(desired, id)
 	return nil
 }
 
@@ -140,28 +141,28 @@ func (p *Planner) desireLive(o *Observation) {
 // inNamespace is j as it would be registered: under the namespace that its
 // source gives where the file says none.
 func inNamespace(j *api.Job, id job.ID) *api.Job {
-	out := job.Clone(j)
+	out := *j
 	if out.Namespace == nil {
 		out.Namespace = new(id.Namespace)
 	}
-	return out
+	return &out
 }
 
 // keepScaledCounts: the count inside a scaling block is the autoscaler's.
-func keepScaledCounts(desired, live *api.Job) {
-	if live == nil {
-		return
+func keepScaledCounts(desired, live *api.Job) *api.Job {
+	scaled := func(g *api.TaskGroup) bool { return g.Scaling != nil && value(g.Name) != "" }
+	if live == nil || !slices.ContainsFunc(desired.TaskGroups, scaled) {
+		return desired
 	}
-	for _, g := range desired.TaskGroups {
-		if g.Scaling == nil || value(g.Name) == "" {
-			continue
-		}
+	out := job.Clone(desired)
+	for _, g := range out.TaskGroups {
 		for _, now := range live.TaskGroups {
-			if value(now.Name) == *g.Name && now.Count != nil {
+			if scaled(g) && value(now.Name) == *g.Name && now.Count != nil {
 				g.Count = new(*now.Count)
 			}
 		}
 	}
+	return out
 }
 
 // liveSubmission is Fixed's submission: the live one's source with the same
@@ -186,7 +187,7 @@ func (l *Live) parseSubmission() *jobspec.File {
 	if sub == nil || sub.Format != "hcl2" {
 		return nil
 	}
-	in := jobspec.Inputs{Vars: sub.VariableFlags}
+	in := jobspec.Inputs{Vars: sub.VariableFlags, Lenient: true}
 	if sub.Variables != "" {
 		in.VarFiles = []jobspec.VarFile{{Name: "submission.vars.hcl", Bytes: []byte(sub.Variables)}}
 	}

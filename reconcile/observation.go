@@ -58,7 +58,6 @@ type File struct {
 	Findings []Finding
 
 	Diagnostics hcl.Diagnostics // what is wrong or odd with the file
-	Sources     map[string]*hcl.File
 }
 
 // Edited reports whether policies change the file.

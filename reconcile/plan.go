@@ -86,9 +86,10 @@ type Plan struct {
 	Notes     []string             // what a reader should know: a failed revision that a person overrides, a check that was skipped
 	Warnings  hcl.Diagnostics      // of the job file
 	Variables []Variable           // where the job file's variables got their values
-	Sources   map[string]*hcl.File // for printing Warnings
+	Sources   map[string]*hcl.File // for printing Warnings; nil without
 
-	change change
+	change   change
+	readOnly bool // change was dropped
 }
 
 // Variable is one variable of a job file, with the origin of its value.

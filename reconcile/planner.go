@@ -17,8 +17,10 @@ import (
 // Source is a folder of job files and what their variables are given.
 type Source struct {
 	source.Directory
-	Vars     map[string]string
-	VarFiles []jobspec.VarFile
+	Vars      map[string]string
+	VarFiles  []jobspec.VarFile
+	JobVars   []JobVars // over VarFiles, a later one over an earlier one
+	FilesFrom string    // FilesFromJob, FilesFromSource; empty: the one, then the other
 }
 
 // Planner looks and computes: it never changes a file or a job.
@@ -30,6 +32,7 @@ type Planner struct {
 	Env         []string       // the process environment; only NOMAD_VAR_* matter
 	Namespaces  []string       // whose jobs are ours; "*" for all
 	Concurrency int            // jobs observed at once
+	ReadOnly    bool           // the plans are to be shown alone: Apply refuses them, and they take little memory
 
 	Gone map[job.ID]int // passes since the file of a job of ours was last seen; may be nil
 }
@@ -62,31 +65,27 @@ type Result struct {
 // is not there, a Nomad that does not answer) is an error; what is wrong with
 // one job is that job's hold.
 func (p *Planner) Plan(ctx context.Context, sel Selection, sync Sync) (Result, error) {
-	observations, result, err := p.observe(ctx, sel)
-	if err != nil {
-		return result, err
+	ps := &pass{Planner: p, sel: sel, sync: sync}
+	if err := ps.recollect(); err != nil {
+		return Result{}, err
 	}
-	plans := make([]Plan, len(observations))
-	g, ctx := errgroup.WithContext(ctx)
+	files, err := p.list()
+	if err != nil {
+		return Result{}, err
+	}
+	looks := make([]look, len(files))
+	g, looking := errgroup.WithContext(ctx)
 	g.SetLimit(max(p.Concurrency, 1))
-	for i := range observations {
-		g.Go(func() error {
-			o := &observations[i]
-			p.desire(o)
-			if err := p.preview(ctx, o); err != nil {
-				return err
-			}
-			plans[i] = Decide(*o, forJob(sync, sel, *o))
-			return nil
+	for i, f := range files {
+		g.Go(func() (err error) {
+			looks[i], err = ps.look(looking, f)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return result, err
+		return Result{}, err
 	}
-	for i, o := range observations {
-		result.add(o, plans[i])
-	}
-	return result, nil
+	return ps.result(ctx, looks)
 }
 
 // forJob: a job that a person names on the command line, by ID or by file, is
@@ -97,15 +96,4 @@ func forJob(s Sync, sel Selection, o Observation) Sync {
 		s.Create = Create
 	}
 	return s
-}
-
-func (r *Result) add(o Observation, p Plan) {
-	r.Plans = append(r.Plans, p)
-	if o.File == nil {
-		return
-	}
-	r.Diagnostics = append(r.Diagnostics, o.File.Diagnostics...)
-	for name, f := range o.File.Sources {
-		r.Sources[name] = f
-	}
 }

@@ -47,7 +47,7 @@ func runAgent(in *invocation) int {
 func (in *invocation) agentSetup(configFile string) (controller.Setup, error) {
 	s, err := in.open(wants{config: configFile}, true)
 	if errors.Is(err, errShown) {
-		err = fmt.Errorf("%s or a policy has mistakes; they are printed above", configFile)
+		err = fmt.Errorf("%s, a policy or a variable file has mistakes; they are printed above", configFile)
 	}
 	if err != nil {
 		return controller.Setup{}, err

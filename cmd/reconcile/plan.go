@@ -107,6 +107,7 @@ func runPlan(in *invocation) int {
 	if err != nil {
 		return in.refuse(err)
 	}
+	s.planner.ReadOnly = true
 	plans, code, err := in.plan(ctx, s, f.syncOf(s.config))
 	if err != nil {
 		return in.refuse(err)

@@ -66,13 +66,14 @@ func (sh *shell) load(w wants) (*project, error) {
 	if abs, err := filepath.Abs(w.config); err == nil {
 		p.watch = append(p.watch, abs)
 	}
+	vars := varFiles{files: map[string]*hcl.File{w.config: {Bytes: src}}}
 	for _, s := range cfg.Sources {
-		converted, err := sourceOf(s)
-		if err != nil {
-			return nil, err
-		}
-		p.sources = append(p.sources, converted)
+		p.sources = append(p.sources, vars.sourceOf(s))
 	}
+	if sh.mistakes(vars.diags, vars.files) != exitOK {
+		return nil, errShown
+	}
+	p.watch = append(p.watch, vars.paths...)
 	for _, path := range cfg.Policies {
 		p.watch = append(p.watch, path.Abs)
 	}
@@ -128,21 +129,48 @@ func literalGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`).Replace(name)
 }
 
-func sourceOf(s config.Source) (reconcile.Source, error) {
+// varFiles reads the variable files of sources.
+type varFiles struct {
+	paths []string             // absolute
+	files map[string]*hcl.File // for printing diags
+	diags hcl.Diagnostics
+}
+
+func (v *varFiles) sourceOf(s config.Source) reconcile.Source {
 	out := reconcile.Source{
 		Directory: source.Directory{
 			Name: s.Name, Path: s.Path.Abs, Shown: s.Path.Shown, Include: s.Include, Exclude: s.Exclude, Namespace: s.Namespace,
 		},
-		Vars: s.Vars,
+		Vars: s.Vars, VarFiles: v.read(s.VarFiles), FilesFrom: s.FilesFrom,
 	}
-	for _, path := range s.VarFiles {
-		data, err := os.ReadFile(path.Abs)
+	for _, jv := range s.JobVars {
+		out.JobVars = append(out.JobVars, reconcile.JobVars{Glob: jv.Glob, Files: v.read(jv.Files)})
+	}
+	return out
+}
+
+func (v *varFiles) read(named []config.VarFile) []jobspec.VarFile {
+	var out []jobspec.VarFile
+	for _, n := range named {
+		data, err := os.ReadFile(n.Abs)
 		if err != nil {
-			return out, fmt.Errorf("reading var_files of source %q: %w", s.Name, err)
+			v.diags = append(v.diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError,
+				Summary:  "Variable file that cannot be read",
+				Detail:   fmt.Sprintf("%s: %v. Paths are relative to the folder of this configuration.", n.Shown, unwrapPath(err)),
+				Subject:  n.Range.Ptr(),
+			})
+			continue
 		}
-		out.VarFiles = append(out.VarFiles, jobspec.VarFile{Name: path.Shown, Bytes: data})
+		f := jobspec.VarFile{Name: n.Shown, Bytes: data}
+		out = append(out, f)
+		if v.files[f.Name] == nil { // else it was named, and checked, before
+			v.files[f.Name] = &hcl.File{Bytes: data}
+			v.paths = append(v.paths, n.Abs)
+			v.diags = append(v.diags, f.Check()...)
+		}
 	}
-	return out, nil
+	return out
 }
 
 // loadPolicies reads every policy file: files as named, folders with all

@@ -8,13 +8,17 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"nomad-reconcile/cmd/reconcile/report"
+	"nomad-reconcile/reconcile"
 	"nomad-reconcile/state/jobspec"
 )
 
 func runRender(in *invocation) int {
 	var vars, varFiles repeated
+	var onlyVars bool
 	in.flags.Var(&vars, "var", "a variable's value, `NAME=VALUE`; may be repeated")
 	in.flags.Var(&varFiles, "var-file", "a `FILE` of variable values; may be repeated")
+	in.flags.BoolVar(&onlyVars, "vars", false, "print a table of the variables, with the origin of each value, instead of the job")
 	code, ok := in.parse("FILE", `
 		Prints what a job file evaluates to, as the JSON of nomad job run -output. FILE may
 		be - for standard input. NOMAD_VAR_name variables count, as they do for Nomad.`)
@@ -42,12 +46,24 @@ func runRender(in *invocation) int {
 		return exitError
 	}
 	in.mistakes(f.Warnings, files)
+	if onlyVars {
+		report.Variables(in.stdout, origins(f.Variables), in.out)
+		return exitOK
+	}
 	out, err := f.Output()
 	if err != nil {
 		return in.fail(err)
 	}
 	in.print("%s\n", out)
 	return exitOK
+}
+
+func origins(vars []jobspec.Variable) []reconcile.Variable {
+	out := make([]reconcile.Variable, len(vars))
+	for i, v := range vars {
+		out[i] = reconcile.Variable{Name: v.Name, Origin: v.Origin, Value: v.Value}
+	}
+	return out
 }
 
 func (in *invocation) readJobFile(name string) ([]byte, error) {

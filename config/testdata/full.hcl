@@ -10,6 +10,12 @@ source "directory" "jobs" {
   namespace = "prod"
   var       = { region = "eu", count = 3, debug = true, ratio = 0.5 }
   var_files = ["prod.vars.hcl", "/etc/reconcile/common.vars.hcl"]
+  job_vars = {
+    "web.hcl"       = ["z.vars.hcl"]
+    "api/**"        = []
+    "{a,b}-*.nomad" = ["one.vars.hcl", "two.vars.hcl"]
+  }
+  files_from = "source"
 }
 
 source "directory" "batch" {

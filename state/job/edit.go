@@ -117,7 +117,11 @@ func movePorts(n *api.NetworkResource) {
 
 // At is the value at a path, and whether there is such a place with a value.
 func At(j *api.Job, p Path) (cty.Value, bool) {
-	v := Value(j)
+	if j == nil {
+		return cty.NilVal, false
+	}
+	part, p := descend(reflect.ValueOf(j).Elem(), p)
+	v := narrowed(part, p)
 	for _, s := range p {
 		var ok bool
 		if v, ok = step(v, s); !ok {
@@ -125,6 +129,38 @@ func At(j *api.Job, p Path) (cty.Value, bool) {
 		}
 	}
 	return v, !v.IsNull()
+}
+
+// descend goes down labelled blocks by themselves: to turn a whole job into values
+// costs more than to parse one.
+func descend(v reflect.Value, p Path) (reflect.Value, Path) {
+	for len(p) > 0 {
+		f, ok := FieldNamed(v.Type(), p[0].Name)
+		if !ok || f.Kind != BlockField || f.Type.Kind() != reflect.Slice || p[0].Key == "" || p[0].Index >= 0 || v.Type() == networkType {
+			return v, p
+		}
+		block, _, err := blockAt(v.Field(f.Index), p[0], Edit{Op: Remove})
+		if err != nil {
+			return v, p
+		}
+		v, p = block, p[1:]
+	}
+	return v, p
+}
+
+var networkType = reflect.TypeFor[api.NetworkResource]() // its ports are in two lists
+
+// narrowed is a struct as an object, with the one attribute that the path asks for
+// where there is such a path.
+func narrowed(v reflect.Value, p Path) cty.Value {
+	if len(p) == 0 || v.Type() == networkType {
+		return toCty(v)
+	}
+	f, ok := FieldNamed(v.Type(), p[0].Name)
+	if !ok { // its label, or nothing
+		return toCty(v)
+	}
+	return cty.ObjectVal(map[string]cty.Value{f.Name: fieldToCty(v.Field(f.Index), f)})
 }
 
 func step(v cty.Value, s Step) (cty.Value, bool) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -51,26 +50,43 @@ func (p Path) Equal(other Path) bool { return slices.Equal(p, other) }
 
 // String is the path as an expression would say it.
 func (p Path) String() string {
-	var b strings.Builder
+	b := make([]byte, 0, 16*len(p))
 	for _, s := range p {
 		switch {
 		case s.Name == "":
-		case hclsyntax.ValidIdentifier(s.Name):
-			if b.Len() > 0 {
-				b.WriteByte('.')
+		case isIdentifier(s.Name):
+			if len(b) > 0 {
+				b = append(b, '.')
 			}
-			b.WriteString(s.Name)
+			b = append(b, s.Name...)
 		default:
-			fmt.Fprintf(&b, "[%s]", strconv.Quote(s.Name))
+			b = appendKey(b, s.Name)
 		}
 		if s.Key != "" {
-			fmt.Fprintf(&b, "[%s]", strconv.Quote(s.Key))
+			b = appendKey(b, s.Key)
 		}
 		if s.Index >= 0 {
-			fmt.Fprintf(&b, "[%d]", s.Index)
+			b = append(strconv.AppendInt(append(b, '['), int64(s.Index), 10), ']')
 		}
 	}
-	return b.String()
+	return string(b)
+}
+
+func appendKey(b []byte, key string) []byte {
+	return append(strconv.AppendQuote(append(b, '['), key), ']')
+}
+
+// isIdentifier is hclsyntax.ValidIdentifier, which runs the whole lexer, for names
+// that need it.
+func isIdentifier(name string) bool {
+	for i, r := range name {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', i > 0 && (r == '_' || r == '-' || '0' <= r && r <= '9'):
+		default:
+			return hclsyntax.ValidIdentifier(name)
+		}
+	}
+	return name != ""
 }
 
 // labelled are the block types whose index is a label; under any other name a

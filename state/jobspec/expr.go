@@ -20,7 +20,7 @@ type scope struct {
 }
 
 func (s *scope) knows(root string) bool {
-	if root == "var" || root == "local" || strings.HasPrefix(root, "${") {
+	if root == "var" || root == "local" {
 		return true
 	}
 	for _, name := range s.iterators {
@@ -179,6 +179,10 @@ func (b *binder) call(n *hclsyntax.FunctionCallExpr) {
 
 func (b *binder) reference(n *hclsyntax.ScopeTraversalExpr) {
 	root := n.Traversal.RootName()
+	if strings.HasPrefix(root, "${") { // bound before, by another evaluation of the tree
+		b.decoder.base.ctx.Variables[root] = cty.StringVal(root)
+		return
+	}
 	if b.skipped > 0 || b.scope.knows(root) {
 		return
 	}

@@ -34,16 +34,6 @@ func atoms(p job.Path) []atom {
 	return out
 }
 
-// traced evaluates the file again, with a trace.
-func (f *File) traced() (*trace, hcl.Diagnostics) {
-	t := newTrace()
-	_, diags := evaluate(f.Name, f.Bytes, f.inputs, t)
-	if diags.HasErrors() {
-		return nil, tidy(diags)
-	}
-	return t, nil
-}
-
 // locate is the innermost place of the file on the way to p, and the steps from
 // there on.
 func (t *trace) locate(p job.Path) (place, job.Path) {

@@ -26,11 +26,17 @@ type Inputs struct {
 	Live     *api.JobSubmission // the live job's submission, whose variables win over defaults alone; may be nil
 	FS       FS                 // where file() and the other filesystem functions look
 
+	// Lenient passes over names in Vars and VarFiles that the job file does not
+	// declare: they were given to many files at once. Otherwise such a name is an
+	// error, as it is for Nomad's CLI.
+	Lenient bool
+
 	pinned bool // uuidv4() and the like give the same value each time
 }
 
-// File is a job file and what it evaluates to. It keeps no syntax tree: Range and
-// Edit parse the bytes again.
+// File is a job file and what it evaluates to. It holds the syntax tree, some 70 KB
+// for a file of 3 KB: keep what it says, not the File, where there are many. Its
+// methods may not be called at the same time.
 type File struct {
 	Name       string
 	Bytes      []byte
@@ -42,13 +48,20 @@ type File struct {
 	Volatile   bool               // calls functions such as uuidv4(): each parse gives another job
 
 	inputs Inputs
+	body   *hclsyntax.Body
+	trace  *trace // made when first asked for
 }
 
 // Parse evaluates a job file. Where the diagnostics hold an error there is no
 // File; warnings are in File.Warnings.
 func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
-	d, diags := evaluate(name, src, in, nil)
+	body, diags := parseSyntax(name, src)
 	if diags.HasErrors() {
+		return nil, tidy(diags)
+	}
+	d := newDecoder(name, src, in, nil)
+	d.file(body)
+	if diags = append(diags, d.diags...); diags.HasErrors() {
 		return nil, tidy(diags)
 	}
 	return &File{
@@ -61,22 +74,31 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 		UsesFS:     d.usesFS,
 		Volatile:   d.volatile,
 		inputs:     in,
+		body:       body,
 	}, nil
 }
 
-// evaluate is Parse with an optional trace of where each path comes from.
-func evaluate(name string, src []byte, in Inputs, t *trace) (*decoder, hcl.Diagnostics) {
+func parseSyntax(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 	if isJSON(src) {
 		return nil, errorAt(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos},
 			"JSON job file", "Only job files in HCL can be read. Register this one with `nomad job run -json`, or write it as HCL.")
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil, diags
+	return file.Body.(*hclsyntax.Body), diags
+}
+
+// traced evaluates the same syntax tree again, with a trace.
+func (f *File) traced() (*trace, hcl.Diagnostics) {
+	if f.trace != nil {
+		return f.trace, nil
 	}
-	d := newDecoder(name, src, in, t)
-	d.file(file.Body.(*hclsyntax.Body))
-	return d, append(diags, d.diags...)
+	t := newTrace()
+	d := newDecoder(f.Name, f.Bytes, f.inputs, t)
+	if d.file(f.body); d.diags.HasErrors() {
+		return nil, tidy(d.diags)
+	}
+	f.trace = t
+	return t, nil
 }
 
 // Output is the JSON that `nomad job run -output` prints for the job, without a

@@ -84,8 +84,8 @@ func TestVariablePrecedence(t *testing.T) {
 		next          func()
 	}{
 		{"flag", "var", func() { in.Vars = nil }},
-		{"two", "var_file two.hcl", func() { in.VarFiles = in.VarFiles[:1] }},
-		{"one", "var_file one.hcl", func() { in.VarFiles = nil }},
+		{"two", "var_file two.hcl:1", func() { in.VarFiles = in.VarFiles[:1] }},
+		{"one", "var_file one.hcl:1", func() { in.VarFiles = nil }},
 		{"env", "NOMAD_VAR_a", func() { in.Env = nil }},
 		{"live flag", "live submission", func() { in.Live.VariableFlags = nil }},
 		{"live file", "live submission", func() { in.Live = nil }},
@@ -115,12 +115,35 @@ job "x" {}
 		want api.JobSubmission
 	}{
 		{
+			"files that say a name twice, or one that is not declared",
+			jobspec.Inputs{
+				Lenient: true,
+				VarFiles: []jobspec.VarFile{
+					{Name: "f", Bytes: []byte("on    = true # a\nimage = \"a\"\nother = [\n  1,\n]\n")},
+					{Name: "g", Bytes: []byte("ports = [\n  1, # one\n]\nimage = <<EOT\nb\nEOT\n")},
+				},
+				Vars: map[string]string{"another": "x"}, Env: []string{"NOMAD_VAR_third=y"},
+			},
+			api.JobSubmission{VariableFlags: map[string]string{}, Variables: "image = <<EOT\nb\nEOT\non    = true\nports = [\n  1, # one\n]\n"},
+		},
+		{
+			"a file that says what a flag gives as HCL, and one in JSON",
+			jobspec.Inputs{
+				Vars: map[string]string{"ports": "[1]"},
+				VarFiles: []jobspec.VarFile{
+					{Name: "f", Bytes: []byte("ports = [2]\n")},
+					{Name: "g", Bytes: []byte(`{"image": "a\"${b}", "on": false}`)},
+				},
+			},
+			api.JobSubmission{VariableFlags: map[string]string{}, Variables: "image = \"a\\\"$${b}\"\non = false\n\nports = [1]"},
+		},
+		{
 			"flags, environment and a file",
 			jobspec.Inputs{
 				Vars: map[string]string{"image": "a", "ports": "[1, 2]"}, Env: []string{"NOMAD_VAR_on=false", "NOMAD_VAR_image=b"},
 				VarFiles: []jobspec.VarFile{{Name: "f", Bytes: []byte("on = true")}},
 			},
-			api.JobSubmission{VariableFlags: map[string]string{"image": "a", "on": "false"}, Variables: "on = true\n\nports = [1, 2]"},
+			api.JobSubmission{VariableFlags: map[string]string{"image": "a"}, Variables: "on = true\n\nports = [1, 2]"},
 		},
 		{
 			"the live submission's are handed on",
@@ -137,8 +160,17 @@ job "x" {}
 		},
 	} {
 		c.want.Source, c.want.Format = src, "hcl2"
-		if diff := cmp.Diff(&c.want, parse(t, src, c.in).Submission); diff != "" {
+		f := parse(t, src, c.in)
+		if diff := cmp.Diff(&c.want, f.Submission); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
+		}
+		again := parse(t, src, jobspec.Inputs{
+			Vars: f.Submission.VariableFlags, VarFiles: []jobspec.VarFile{{Name: "v", Bytes: []byte(f.Submission.Variables)}},
+		})
+		for i, v := range again.Variables {
+			if !v.Value.RawEquals(f.Variables[i].Value) {
+				t.Errorf("%s: the submission gives %s the value %#v, not %#v", c.name, v.Name, v.Value, f.Variables[i].Value)
+			}
 		}
 	}
 }
@@ -166,8 +198,43 @@ func TestVariableMistakes(t *testing.T) {
 		}
 	}
 	in := jobspec.Inputs{VarFiles: []jobspec.VarFile{{Name: "v.json", Bytes: []byte(`{"n": 3}`)}}}
-	if f := parse(t, typed, in); f.Variables[1].Origin != "var_file v.json" {
+	if f := parse(t, typed, in); f.Variables[1].Origin != "var_file v.json:1" {
 		t.Errorf("a JSON variable file: %+v", f.Variables)
+	}
+}
+
+// What is given to many files at once may name what one of them lacks.
+func TestLenient(t *testing.T) {
+	t.Parallel()
+	in := jobspec.Inputs{
+		Lenient:  true,
+		Vars:     map[string]string{"b": "x", "aa": "["},
+		VarFiles: []jobspec.VarFile{{Name: "v", Bytes: []byte("c = [1]\na = \"v\"\n")}},
+	}
+	f := parse(t, oneVariable, in)
+	if len(f.Variables) != 1 || f.Job.Meta["a"] != "v" || f.Variables[0].Origin != "var_file v:2" {
+		t.Errorf("%s, %+v", f.Job.Meta["a"], f.Variables)
+	}
+	in.VarFiles[0].Bytes = []byte("a = [1]\n")
+	if f, diags := jobspec.Parse("x.hcl", []byte(oneVariable), in); f != nil || !strings.Contains(diags.Error(), "v:1,5-8") {
+		t.Errorf("a value of the wrong type is a mistake all the same: %v", diags)
+	}
+}
+
+func TestCheckVarFile(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a = 1\nb = [true]\n": "",
+		`{"a": 1}`:            "",
+		"a = \n":              "v:1,5",
+		"job \"a\" {}\n":      "v:1,1-4: Block in a variable file",
+		"a = 1\nb = var.a\n":  "v:2,5-8: Variables not allowed",
+		"{":                   "v:1,",
+	} {
+		diags := jobspec.VarFile{Name: "v", Bytes: []byte(text)}.Check()
+		if diags.HasErrors() != (want != "") || want != "" && !strings.Contains(diags.Error(), want) {
+			t.Errorf("%q: %v", text, diags)
+		}
 	}
 }
 

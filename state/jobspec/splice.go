@@ -3,7 +3,6 @@ package jobspec
 import (
 	"bytes"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -36,15 +35,13 @@ func (c candidate) apply(src []byte) []byte {
 
 // splicer writes candidates in the style of the file around them.
 type splicer struct {
-	src    []byte
-	tokens hclsyntax.Tokens
-	eol    string
-	unit   string // one level of indentation
+	src  []byte
+	eol  string
+	unit string // one level of indentation
 }
 
 func newSplicer(src []byte) *splicer {
-	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
-	s := &splicer{src: src, tokens: tokens, eol: "\n", unit: "  "}
+	s := &splicer{src: src, eol: "\n", unit: "  "}
 	if bytes.Contains(src, []byte("\r\n")) {
 		s.eol = "\r\n"
 	}
@@ -211,13 +208,11 @@ func (s *splicer) comma(from, to int) int {
 	return from
 }
 
+// between is the tokens from one byte to another; from is where a token may start,
+// outside of strings.
 func (s *splicer) between(from, to int) hclsyntax.Tokens {
-	i := sort.Search(len(s.tokens), func(i int) bool { return s.tokens[i].Range.Start.Byte >= from })
-	j := i
-	for j < len(s.tokens) && s.tokens[j].Range.Start.Byte < to {
-		j++
-	}
-	return s.tokens[i:j]
+	tokens, _ := hclsyntax.LexConfig(s.src[from:to], "", hcl.Pos{Line: 1, Column: 1, Byte: from})
+	return tokens
 }
 
 func (s *splicer) commentBetween(from, to int) bool {
@@ -239,7 +234,7 @@ func (s *splicer) lineStart(at int) int {
 // afterLine is the start of the next line, if only a comment stands between at and
 // the end of this one; else -1.
 func (s *splicer) afterLine(at int) int {
-	for _, t := range s.between(at, len(s.src)+1) {
+	for _, t := range s.between(at, s.lineEnd(at)) {
 		switch t.Type {
 		case hclsyntax.TokenNewline:
 			return t.Range.End.Byte
@@ -252,12 +247,22 @@ func (s *splicer) afterLine(at int) int {
 			}
 			return t.Range.End.Byte
 		case hclsyntax.TokenEOF:
-			return len(s.src)
+			return t.Range.End.Byte
 		default:
 			return -1
 		}
 	}
 	return -1
+}
+
+// lineEnd is the byte after the line break that ends the line of at, or that in
+// which a comment of several lines ends that starts there.
+func (s *splicer) lineEnd(at int) int {
+	n := bytes.IndexByte(s.src[at:], '\n') + 1
+	if n == 0 || bytes.Contains(s.src[at:at+n], []byte("/*")) {
+		return len(s.src)
+	}
+	return at + n
 }
 
 // beforeEOL is the end of the line that ends before byte at, its line break left

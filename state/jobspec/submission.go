@@ -14,19 +14,22 @@ import (
 // live submission is handed on, so that it is not lost.
 func submission(src []byte, in Inputs, vars map[string]*declared) *api.JobSubmission {
 	flags, text := handedOn(in, vars)
-	for _, f := range in.VarFiles {
-		text = joinHCL(text, string(f.Bytes)+"\n")
-	}
 	given := envVars(in.Env)
+	maps.DeleteFunc(given, func(name, _ string) bool { // flags win over the text, the environment does not
+		return vars[name] != nil && vars[name].Origin != envPrefix+name
+	})
 	maps.Copy(given, in.Vars)
-	var complex []string
+	var complex, said []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if dec := vars[name]; dec != nil && !simpleType(dec.typ) {
-			complex = append(complex, name+" = "+given[name])
-			continue
+		switch dec := vars[name]; {
+		case dec == nil && in.Lenient: // for other job files
+		case dec != nil && !simpleType(dec.typ):
+			complex, said = append(complex, name+" = "+given[name]), append(said, name)
+		default:
+			flags[name] = given[name]
 		}
-		flags[name] = given[name]
 	}
+	text = joinHCL(text, varFilesText(in.VarFiles, vars, said))
 	return &api.JobSubmission{
 		Source:        string(src),
 		Format:        "hcl2",

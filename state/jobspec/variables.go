@@ -18,7 +18,7 @@ import (
 type Variable struct {
 	Name   string
 	Value  cty.Value
-	Origin string    // "default", "var", "var_file NAME", "NOMAD_VAR_NAME" or "live submission"
+	Origin string    // "default", "var", "var_file FILE:LINE", "NOMAD_VAR_NAME" or "live submission"
 	Range  hcl.Range // of its declaration
 }
 
@@ -267,16 +267,25 @@ func (d *decoder) collect(in Inputs) {
 		}
 	}
 	for _, f := range in.VarFiles {
-		d.varFile(f, "var_file "+f.Name, true)
+		d.varFile(f, fileOrigin, !in.Lenient)
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Vars)) {
-		if d.vars.declared[name] == nil {
-			d.errorf(hcl.Range{Filename: "-var " + name}, "Undefined variable", "The job file %s declares no variable %q.%s",
-				d.name, name, didYouMean(name, d.vars.names()))
-			continue
+		if d.vars.declared[name] != nil {
+			d.giveText(name, in.Vars[name], "var")
+		} else if !in.Lenient {
+			d.undeclared(name, hcl.Range{Filename: "-var " + name})
 		}
-		d.giveText(name, in.Vars[name], "var")
 	}
+}
+
+func (d *decoder) undeclared(name string, at hcl.Range) {
+	d.errorf(at, "Undefined variable", "The job file %s declares no variable %q.%s", d.name, name, didYouMean(name, d.vars.names()))
+}
+
+// fileOrigin is the origin of a value that stands at that place of a variable
+// file.
+func fileOrigin(at hcl.Range) string {
+	return fmt.Sprintf("var_file %s:%d", at.Filename, at.Start.Line)
 }
 
 // liveValues takes what the live submission gives. A value that the file no
@@ -286,7 +295,8 @@ func (d *decoder) liveValues(in Inputs) {
 		return
 	}
 	if in.Live.Variables != "" {
-		d.varFile(VarFile{Name: liveOrigin, Bytes: []byte(in.Live.Variables)}, liveOrigin, false)
+		text := VarFile{Name: liveOrigin, Bytes: []byte(in.Live.Variables)}
+		d.varFile(text, func(hcl.Range) string { return liveOrigin }, false)
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Live.VariableFlags)) {
 		if d.vars.declared[name] != nil {
@@ -319,7 +329,7 @@ func (d *decoder) giveText(name, text, origin string) {
 
 // varFile gives what a variable file says. A strict one may not name unknown
 // variables.
-func (d *decoder) varFile(f VarFile, origin string, strict bool) {
+func (d *decoder) varFile(f VarFile, origin func(hcl.Range) string, strict bool) {
 	attrs, diags := varFileAttributes(f)
 	d.add(diags)
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
@@ -327,20 +337,73 @@ func (d *decoder) varFile(f VarFile, origin string, strict bool) {
 		dec := d.vars.declared[name]
 		if dec == nil {
 			if strict {
-				d.errorf(attr.NameRange, "Undefined variable", "The job file %s declares no variable %q.%s",
-					d.name, name, didYouMean(name, d.vars.names()))
+				d.undeclared(name, attr.NameRange)
 			}
 			continue
 		}
-		if expr, ok := attr.Expr.(hclsyntax.Expression); ok {
-			hclsyntax.Walk(expr, bothSides{})
-		}
-		value, diags := attr.Expr.Value(nil)
+		value, diags := fileValue(attr)
 		d.add(diags)
 		if !diags.HasErrors() {
-			d.give(dec, value, origin, attr.Expr.Range())
+			d.give(dec, value, origin(attr.NameRange), attr.Expr.Range())
 		}
 	}
+}
+
+func fileValue(attr *hcl.Attribute) (cty.Value, hcl.Diagnostics) {
+	if expr, ok := attr.Expr.(hclsyntax.Expression); ok {
+		return staticValue(expr)
+	}
+	return attr.Expr.Value(nil)
+}
+
+// Check reports what no job file could take from a variable file: mistakes of
+// syntax, and values that are not constant.
+func (f VarFile) Check() hcl.Diagnostics {
+	attrs, diags := varFileAttributes(f)
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		_, more := fileValue(attrs[name])
+		diags = append(diags, more...)
+	}
+	return diags
+}
+
+// varFilesText is what variable files say, as one text in HCL: their bytes, as
+// long as no name stands there twice or is for other job files; else a line for
+// each value that counts. What is said elsewhere is left out.
+func varFilesText(files []VarFile, vars map[string]*declared, elsewhere []string) string {
+	lines := map[string]string{}
+	whole, text := true, ""
+	for _, f := range files {
+		text = joinHCL(text, string(f.Bytes)+"\n")
+		whole = whole && !isJSON(f.Bytes)
+		attrs, _ := varFileAttributes(f)
+		for name, attr := range attrs {
+			if vars[name] == nil || slices.Contains(elsewhere, name) {
+				whole = false
+				continue
+			}
+			whole = whole && lines[name] == ""
+			lines[name] = f.line(name, attr)
+		}
+	}
+	if whole {
+		return text
+	}
+	text = ""
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		text += lines[name]
+	}
+	return text
+}
+
+// line is one value of the file in HCL.
+func (f VarFile) line(name string, attr *hcl.Attribute) string {
+	if !isJSON(f.Bytes) {
+		return string(attr.Range.SliceBytes(f.Bytes)) + "\n"
+	}
+	value, _ := attr.Expr.Value(nil)
+	text, _ := literal(value, quoteEscaped)
+	return name + " = " + text + "\n"
 }
 
 func varFileAttributes(f VarFile) (hcl.Attributes, hcl.Diagnostics) {

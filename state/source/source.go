@@ -47,6 +47,9 @@ func (d Directory) List() ([]string, error) {
 	if info, err := os.Stat(d.Path); err != nil || !info.IsDir() {
 		return nil, d.missing(err)
 	}
+	if name, ok := d.single(); ok {
+		return d.listSingle(name)
+	}
 	var paths []string
 	walk := func(rel string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -66,6 +69,33 @@ func (d Directory) List() ([]string, error) {
 	}
 	slices.Sort(paths)
 	return paths, nil
+}
+
+// single is the one file that Include can name, if it is written out.
+func (d Directory) single() (string, bool) {
+	if len(d.Include) != 1 || strings.ContainsAny(d.Include[0], `*?[{/\`) {
+		return "", false
+	}
+	return d.Include[0], true
+}
+
+// listSingle looks at that file alone: the folder around it may be large.
+func (d Directory) listSingle(name string) ([]string, error) {
+	excluded, err := matchAny(d.Exclude, name)
+	if err != nil || excluded {
+		return nil, err
+	}
+	info, err := os.Lstat(filepath.Join(d.Path, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing source %q (%s): %w", d.Name, d.shown(), err)
+	}
+	if entry := fs.FileInfoToDirEntry(info); entry.IsDir() || d.isFolder(name, entry) {
+		return nil, nil
+	}
+	return []string{filepath.Join(d.Path, name)}, nil
 }
 
 // Read is the file at an absolute path that List gave. With an error the document

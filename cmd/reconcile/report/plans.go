@@ -199,8 +199,7 @@ func (p *page) variables(vars []reconcile.Variable) {
 	}
 	p.section("Variables:")
 	for _, v := range vars {
-		value := inline(plainNamed(v.Name, v.Value))
-		p.line(4, p.fitted(fmt.Sprintf("%s = %s", printable(v.Name), value), fmt.Sprintf("  (%s)", printable(v.Origin)), 4))
+		p.line(4, p.fitted(fmt.Sprintf("%s = %s", printable(v.Name), shown(v)), fmt.Sprintf("  (%s)", printable(v.Origin)), 4))
 	}
 }
 

@@ -1,0 +1,3 @@
+source "directory" "jobs" {
+  files_from = "jobs"
+}

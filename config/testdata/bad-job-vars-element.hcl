@@ -1,0 +1,3 @@
+source "directory" "jobs" {
+  job_vars = { "web.hcl" = ["web.vars.hcl", ""] }
+}

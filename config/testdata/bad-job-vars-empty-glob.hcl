@@ -1,0 +1,3 @@
+source "directory" "jobs" {
+  job_vars = { "" = ["a.vars.hcl"] }
+}

@@ -1,0 +1,3 @@
+source "directory" "jobs" {
+  job_vars = { "api-[*.hcl" = ["api.vars.hcl"] }
+}

@@ -1,0 +1,5 @@
+source "directory" "jobs" {
+  job_vars = {
+    "web.hcl" = "web.vars.hcl"
+  }
+}

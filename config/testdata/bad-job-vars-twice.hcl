@@ -1,0 +1,7 @@
+source "directory" "jobs" {
+  job_vars = {
+    "api-*.hcl" = ["a.vars.hcl"]
+    "*.hcl"     = ["all.vars.hcl"]
+    "api-*.hcl" = ["b.vars.hcl"]
+  }
+}

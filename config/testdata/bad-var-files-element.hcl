@@ -1,0 +1,3 @@
+source "directory" "jobs" {
+  var_files = ["a.vars.hcl", 1]
+}

@@ -1,0 +1,206 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/jobspec"
+	"nomad-reconcile/state/source"
+)
+
+// pass is one look at everything. Each file goes through all of it by itself, so
+// that its syntax tree and its job are dropped before the next is read; what is
+// kept of it is its look.
+type pass struct {
+	*Planner
+	sel  Selection
+	sync Sync
+	runs []history.Run           // the newest first
+	open map[job.ID]*history.Run // runs that have not ended
+}
+
+// look is what a pass keeps of one file.
+type look struct {
+	id      job.ID
+	name    string // the file's, as users see it
+	plan    *Plan  // nil where the job is not selected, or the file holds none
+	unread  bool   // not all is known of the file
+	diags   hcl.Diagnostics
+	sources []jobspec.VarFile // what diags and the plan's warnings point into
+}
+
+type sourceFile struct {
+	source *Source
+	path   string
+}
+
+func (p *Planner) list() ([]sourceFile, error) {
+	var out []sourceFile
+	for i := range p.Sources {
+		paths, err := p.Sources[i].List()
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			out = append(out, sourceFile{&p.Sources[i], path})
+		}
+	}
+	return out, nil
+}
+
+// recollect reads the history, once.
+func (ps *pass) recollect() error {
+	if ps.History == nil {
+		return nil
+	}
+	open, err := ps.History.Unfinished()
+	if err == nil {
+		ps.runs, err = ps.History.Runs(nil)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the history: %w", err)
+	}
+	ps.open = map[job.ID]*history.Run{}
+	for _, r := range open {
+		ps.open[r.Job] = new(r)
+	}
+	return nil
+}
+
+// look takes one file from its bytes to its plan.
+func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
+	d, isJob := ps.readDraft(f.source, f.path)
+	if !isJob {
+		return look{}, nil
+	}
+	l := look{id: d.id, name: d.doc.Name, unread: d.spec == nil}
+	if !ps.sel.holds(d) {
+		return l, nil
+	}
+	o, err := ps.observe(ctx, d)
+	if err != nil {
+		return l, err
+	}
+	plan, err := ps.decide(ctx, &o)
+	if err != nil {
+		return l, err
+	}
+	l.plan, l.unread = &plan, o.File.Spec == nil
+	if l.diags = o.File.Diagnostics; len(l.diags)+len(plan.Warnings) > 0 {
+		l.sources = append(f.source.varFiles(f.path), jobspec.VarFile{Name: d.doc.Name, Bytes: d.doc.Bytes})
+	}
+	return l, nil
+}
+
+func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
+	o.Open = ps.open[o.ID]
+	ps.desire(o)
+	if err := ps.preview(ctx, o); err != nil {
+		return Plan{}, err
+	}
+	plan := Decide(*o, forJob(ps.sync, ps.sel, *o))
+	if plan.readOnly = ps.ReadOnly; plan.readOnly || !plan.Does() {
+		plan.change = change{basis: o.Basis}
+	}
+	return plan, nil
+}
+
+// result joins the looks: two files may mean one job, and a job's file may be
+// gone.
+func (ps *pass) result(ctx context.Context, looks []look) (Result, error) {
+	looks = slices.DeleteFunc(looks, func(l look) bool { return l.name == "" })
+	byID := map[job.ID][]look{}
+	for _, l := range looks {
+		byID[l.id] = append(byID[l.id], l)
+	}
+	r := Result{Sources: map[string]*hcl.File{}}
+	for _, same := range byID {
+		if slices.ContainsFunc(same, func(l look) bool { return l.plan != nil }) {
+			r.Plans = append(r.Plans, planOf(same))
+		}
+	}
+	orphans, err := ps.orphans(ctx, byID, !slices.ContainsFunc(looks, func(l look) bool { return l.unread }))
+	if err != nil {
+		return Result{}, err
+	}
+	r.Plans = append(r.Plans, orphans...)
+	slices.SortFunc(r.Plans, func(a, b Plan) int { return a.ID.Compare(b.ID) })
+	r.explain(byID)
+	return r, nil
+}
+
+// planOf is the plan of the files that mean one job: of two, a hold.
+func planOf(same []look) Plan {
+	i := slices.IndexFunc(same, func(l look) bool { return l.plan != nil })
+	if len(same) == 1 {
+		return *same[i].plan
+	}
+	names := make([]string, len(same))
+	for i, l := range same {
+		names[i] = l.name
+	}
+	slices.Sort(names)
+	o := Observation{ID: same[i].id, File: &File{Doc: source.Document{Name: names[0]}}, Held: &Hold{
+		Reason: "two files, one job: " + strings.Join(names, ", "),
+		Next:   "keep one of them, or `exclude` the others in the source block",
+	}}
+	if live := same[i].plan.Live; live != nil {
+		o.Live = &Live{State: *live}
+	}
+	return Decide(o, Sync{})
+}
+
+// explain collects what there is to say about files, in the order of the plans.
+func (r *Result) explain(byID map[job.ID][]look) {
+	for i, p := range r.Plans {
+		for _, l := range byID[p.ID] {
+			r.Diagnostics = append(r.Diagnostics, l.diags...)
+			for _, f := range l.sources {
+				r.Sources[f.Name] = &hcl.File{Bytes: f.Bytes}
+			}
+		}
+		if len(p.Warnings) > 0 {
+			r.Plans[i].Sources = r.Sources
+		}
+	}
+}
+
+// orphans are plans for jobs that we have registered from files that are gone now.
+func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool) ([]Plan, error) {
+	if ps.Nomad == nil {
+		return nil, nil
+	}
+	seen := map[job.ID]bool{}
+	var out []Plan
+	for _, r := range ps.runs {
+		if seen[r.Job] || files[r.Job] != nil || r.VersionAfter == 0 && !slices.Contains(r.Actions, string(Register)) {
+			continue
+		}
+		seen[r.Job] = true
+		if !ps.sel.all() && !ps.sel.named(r.Job) {
+			continue
+		}
+		plan, err := ps.orphan(ctx, Observation{ID: r.Job, Ours: true, Complete: whole, Grace: ps.Gone[r.Job] > 1})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, plan)
+	}
+	return out, nil
+}
+
+func (ps *pass) orphan(ctx context.Context, o Observation) (Plan, error) {
+	if err := ps.observeLive(ctx, &o); err != nil {
+		return Plan{}, err
+	}
+	if err := ps.recall(&o); err != nil {
+		return Plan{}, err
+	}
+	return ps.decide(ctx, &o)
+}
