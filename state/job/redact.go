@@ -3,25 +3,26 @@ package job
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Redacted stands in every output where a secret would.
 const Redacted = "(redacted)"
 
 var (
-	secretName = regexp.MustCompile(`(?i)(^|[^a-z])(pass((word|wd|phrase)s?)?|secret|token|api_?key|access_?key|private_?key|secret_?key|credentials?|auth)([^a-z]|$)|` +
+	secretName = lazily(`(?i)(^|[^a-z])(pass((word|wd|phrase)s?)?|secret|token|api_?key|access_?key|private_?key|secret_?key|credentials?|auth)([^a-z]|$)|` +
 		`(password|passwd|passphrase|secret|token|apikey|accesskey|privatekey|secretkey)$`)
-	strongName = regexp.MustCompile(`(?i)password|passwd|passphrase|secret|token|(api|access|private)_?key|credential`)
-	hump       = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+	strongName = lazily(`(?i)password|passwd|passphrase|secret|token|(api|access|private)_?key|credential`)
+	hump       = lazily(`([a-z0-9])([A-Z])`)
 )
 
 // IsSecretName reports whether values under that key, flag or header are to be
 // hidden.
-func IsSecretName(name string) bool { return secretName.MatchString(snake(name)) }
+func IsSecretName(name string) bool { return secretName().MatchString(snake(name)) }
 
 // snake: flags and headers are written with dashes, JSON keys with humps.
 func snake(name string) string {
-	return hump.ReplaceAllString(strings.ReplaceAll(name, "-", "_"), "${1}_${2}")
+	return hump().ReplaceAllString(strings.ReplaceAll(name, "-", "_"), "${1}_${2}")
 }
 
 // IsSecretPath reports whether any step of the path names a secret.
@@ -38,7 +39,7 @@ func IsSecretPath(p Path) bool {
 // the names that are given are not taken for secrets, be a job called `token`
 // or not.
 func RedactText(s string, names ...string) string {
-	known := place
+	known := place()
 	if len(names) > 0 {
 		known = placeOr(names)
 	}
@@ -82,7 +83,7 @@ func redactAny(v any) any {
 	return v
 }
 
-var flagAlone = regexp.MustCompile(`^--?([\w-]+)$`)
+var flagAlone = lazily(`^--?([\w-]+)$`)
 
 // redactList also hides the element after a flag such as --token.
 func redactList(list []any) []any {
@@ -93,9 +94,14 @@ func redactList(list []any) []any {
 			continue
 		}
 		before, _ := list[i-1].(string)
-		if m := flagAlone.FindStringSubmatch(before); m != nil && IsSecretName(m[1]) {
+		if m := flagAlone().FindStringSubmatch(before); m != nil && IsSecretName(m[1]) {
 			out[i] = Redacted
 		}
 	}
 	return out
+}
+
+// lazily compiles a pattern when it is first used: most processes print no secret.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }

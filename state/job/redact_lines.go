@@ -8,30 +8,30 @@ import (
 const placeText = `[\w./@-]+\.(?:hcl|nomad|job)(?::\d+){0,2}:?`
 
 var (
-	place     = regexp.MustCompile(placeText)
-	codePlace = regexp.MustCompile(`[\w./@-]+\.(?:hcl|nomad|job)(?::\d+){2}:?`)
+	place     = lazily(placeText)
+	codePlace = lazily(`[\w./@-]+\.(?:hcl|nomad|job)(?::\d+){2}:?`)
 
 	// KEY = "value", KEY: value, "KEY" = ["value", ...]
-	pair = regexp.MustCompile(`([\w.-]+)(["']?\s*[=:]\s*)(\[[^\]]*\]|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"']+)`)
+	pair = lazily(`([\w.-]+)(["']?\s*[=:]\s*)(\[[^\]]*\]|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"']+)`)
 	// --token value
-	flagText = regexp.MustCompile(`(--?)([\w-]+)(\s+)([^\s-][^\s"']*)`)
+	flagText = lazily(`(--?)([\w-]+)(\s+)([^\s-][^\s"']*)`)
 	// "--token", "value"
-	flagElement = regexp.MustCompile(`(["']--?)([\w-]+)(["']\s*,\s*)("(?:[^"\\-](?:[^"\\]|\\.)*)?"|'[^'-][^']*')`)
-	flagAtEnd   = regexp.MustCompile(`["']--?([\w-]+)["']\s*,?\s*$`)
-	element     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'[^']*'`)
+	flagElement = lazily(`(["']--?)([\w-]+)(["']\s*,\s*)("(?:[^"\\-](?:[^"\\]|\\.)*)?"|'[^'-][^']*')`)
+	flagAtEnd   = lazily(`["']--?([\w-]+)["']\s*,?\s*$`)
+	element     = lazily(`"(?:[^"\\]|\\.)*"|'[^']*'`)
 
-	urlPassword = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://[^\s/:@"']*:)[^\s/"']+(@)`)
-	header      = regexp.MustCompile(`(?i)(authorization["']?\s*[:=]\s*["']?(?:bearer|basic|digest|token)\s+)[^\s"',]+`)
-	bearer      = regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([\w.~+/=-]{6,})`)
-	word        = regexp.MustCompile(`^[a-z]+\.?$`)
-	shapes      = regexp.MustCompile(`\b(?:A(?:KIA|SIA)[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hv[sbr]\.[\w-]{20,}|` +
+	urlPassword = lazily(`(?i)([a-z][a-z0-9+.-]*://[^\s/:@"']*:)[^\s/"']+(@)`)
+	header      = lazily(`(?i)(authorization["']?\s*[:=]\s*["']?(?:bearer|basic|digest|token)\s+)[^\s"',]+`)
+	bearer      = lazily(`(?i)(\b(?:bearer|basic)\s+)([\w.~+/=-]{6,})`)
+	word        = lazily(`^[a-z]+\.?$`)
+	shapes      = lazily(`\b(?:A(?:KIA|SIA)[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hv[sbr]\.[\w-]{20,}|` +
 		`xox[abeprs]-[\w-]{10,}|sk[-_](?:[a-z]+[-_])*\w{20,}|AIza[\w-]{35}|npm_\w{30,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+)`)
 
-	keyInline   = regexp.MustCompile(`(-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----)[^-]*\w[^-]*`)
-	keyBegins   = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
-	keyEnds     = regexp.MustCompile(`-----END [A-Z ]*PRIVATE KEY`)
-	base64Line  = regexp.MustCompile(`^\s*[A-Za-z0-9+][A-Za-z0-9+/]{39,}={0,2}\s*$`)
-	opensSecret = regexp.MustCompile(`([\w.-]+)"?\s*=\s*(?:<<-?\s*(\w+)|(\[))\s*$`)
+	keyInline   = lazily(`(-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----)[^-]*\w[^-]*`)
+	keyBegins   = lazily(`-----BEGIN [A-Z ]*PRIVATE KEY`)
+	keyEnds     = lazily(`-----END [A-Z ]*PRIVATE KEY`)
+	base64Line  = lazily(`^\s*[A-Za-z0-9+][A-Za-z0-9+/]{39,}={0,2}\s*$`)
+	opensSecret = lazily(`([\w.-]+)"?\s*=\s*(?:<<-?\s*(\w+)|(\[))\s*$`)
 )
 
 func placeOr(names []string) *regexp.Regexp {
@@ -45,17 +45,17 @@ func placeOr(names []string) *regexp.Regexp {
 }
 
 func redactCodeLine(line string) string {
-	if base64Line.MatchString(line) {
+	if base64Line().MatchString(line) {
 		return hideAll(line)
 	}
-	return redactLine(line, codePlace, false)
+	return redactLine(line, codePlace(), false)
 }
 
 // redactLine hides the secrets that one line shows by itself, but in what is
 // known to be none. URLs go first: what stands after a password in one may look
 // like the place of a file.
 func redactLine(line string, known *regexp.Regexp, prose bool) string {
-	line = urlPassword.ReplaceAllString(line, "${1}"+Redacted+"${2}")
+	line = urlPassword().ReplaceAllString(line, "${1}"+Redacted+"${2}")
 	var b strings.Builder
 	from := 0
 	for _, at := range known.FindAllStringIndex(line, -1) {
@@ -67,35 +67,35 @@ func redactLine(line string, known *regexp.Regexp, prose bool) string {
 }
 
 func redactPart(s string, prose bool) string {
-	s = replace(flagElement, s, func(part []string) string {
+	s = replace(flagElement(), s, func(part []string) string {
 		if !IsSecretName(part[2]) {
 			return part[0]
 		}
 		return part[1] + part[2] + part[3] + `"` + Redacted + `"`
 	})
 	s = redactPairs(s, prose)
-	s = replace(flagText, s, func(part []string) string {
+	s = replace(flagText(), s, func(part []string) string {
 		if !IsSecretName(part[2]) {
 			return part[0]
 		}
 		return part[1] + part[2] + part[3] + Redacted
 	})
-	s = header.ReplaceAllString(s, "${1}"+Redacted)
-	s = replace(bearer, s, func(part []string) string {
-		if word.MatchString(part[2]) { // "basic authentication"
+	s = header().ReplaceAllString(s, "${1}"+Redacted)
+	s = replace(bearer(), s, func(part []string) string {
+		if word().MatchString(part[2]) { // "basic authentication"
 			return part[0]
 		}
 		return part[1] + Redacted
 	})
-	s = keyInline.ReplaceAllString(s, "${1}"+Redacted)
-	return shapes.ReplaceAllString(s, Redacted)
+	s = keyInline().ReplaceAllString(s, "${1}"+Redacted)
+	return shapes().ReplaceAllString(s, Redacted)
 }
 
 // redactPairs looks for pairs within the values of harmless ones, too.
 func redactPairs(s string, prose bool) string {
 	var b strings.Builder
 	for {
-		at := pair.FindStringSubmatchIndex(s)
+		at := pair().FindStringSubmatchIndex(s)
 		if at == nil {
 			return b.String() + s
 		}
@@ -115,7 +115,7 @@ func isPair(name, sign, value string, prose bool) bool {
 	if value == "[" || !IsSecretName(name) {
 		return false
 	}
-	return !prose || !strings.Contains(sign, ":") || strongName.MatchString(snake(name))
+	return !prose || !strings.Contains(sign, ":") || strongName().MatchString(snake(name))
 }
 
 func replace(re *regexp.Regexp, s string, by func(part []string) string) string {
@@ -149,7 +149,7 @@ func (d *document) redact(line string) string {
 		out = hideFirst(out)
 	}
 	d.after = false
-	if m := flagAtEnd.FindStringSubmatch(line); m != nil {
+	if m := flagAtEnd().FindStringSubmatch(line); m != nil {
 		d.after = IsSecretName(m[1])
 	}
 	d.open(line)
@@ -157,11 +157,11 @@ func (d *document) redact(line string) string {
 }
 
 func (d *document) open(line string) {
-	if keyBegins.MatchString(line) && !keyEnds.MatchString(line) {
-		d.until, d.opaque = keyEnds.MatchString, true
+	if keyBegins().MatchString(line) && !keyEnds().MatchString(line) {
+		d.until, d.opaque = keyEnds().MatchString, true
 		return
 	}
-	m := opensSecret.FindStringSubmatch(line)
+	m := opensSecret().FindStringSubmatch(line)
 	if m == nil || !IsSecretName(m[1]) {
 		return
 	}
@@ -181,7 +181,7 @@ func (d *document) inside(line string) string {
 	if d.opaque {
 		return hideAll(line)
 	}
-	return element.ReplaceAllString(line, `"`+Redacted+`"`)
+	return element().ReplaceAllString(line, `"`+Redacted+`"`)
 }
 
 func hideAll(line string) string {
@@ -193,7 +193,7 @@ func hideAll(line string) string {
 }
 
 func hideFirst(line string) string {
-	at := element.FindStringIndex(line)
+	at := element().FindStringIndex(line)
 	if at == nil {
 		return line
 	}
