@@ -18,7 +18,15 @@ import (
 // zero value that nobody will use.
 type decoder struct {
 	kinds map[string]Kind
+	now   time.Time
 	diags hcl.Diagnostics
+	uses  uses
+
+	source   Source               // the file that is being read
+	params   map[string]cty.Value // its variables and locals
+	declared map[string][]string  // the variables of each file
+
+	variables []VariableInfo
 }
 
 func (d *decoder) fail(r hcl.Range, summary, detail string, args ...any) {
@@ -72,16 +80,19 @@ func (d *decoder) constant(a *hcl.Attribute, want cty.Type, need string) (cty.Va
 }
 
 func (d *decoder) constantExpr(name string, e hcl.Expression, want cty.Type, need string) (cty.Value, bool) {
-	if !d.expression(e) {
+	if _, ok := d.expression(e); !ok {
 		return cty.NilVal, false
 	}
-	v, diags := e.Value(&hcl.EvalContext{Functions: functions})
+	v, diags := e.Value(&hcl.EvalContext{Functions: functions, Variables: d.params})
 	if diags.HasErrors() {
 		d.diags = append(d.diags, diags...)
 		return cty.NilVal, false
 	}
+	if !v.IsWhollyKnown() {
+		return cty.NilVal, false // it uses a variable or local whose own mistake is reported
+	}
 	out, err := convert.Convert(v, want)
-	if err != nil || out.IsNull() || !out.IsWhollyKnown() {
+	if err != nil || out.IsNull() {
 		d.fail(e.Range(), "Wrong type", "%s must be %s%s.", name, need, given(v))
 		return cty.NilVal, false
 	}

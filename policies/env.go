@@ -28,13 +28,16 @@ type envInvariant struct {
 type envValue struct {
 	key  string
 	at   hcl.Range // of the key
-	expr hcl.Expression
+	expr expression
 }
 
 type envPattern struct {
 	key string
 	re  *regexp.Regexp
 }
+
+// envRules are the IDs of what an env block may find.
+var envRules = []string{"env.block", "env.required", "env.defaults", "env.values", "env.forbidden", "env.matching"}
 
 var envNames = []string{"block", "required", "defaults", "values", "forbidden", "matching"}
 
@@ -101,8 +104,8 @@ func (d *decoder) envValues(a *hcl.Attribute) []envValue {
 	var out []envValue
 	for _, p := range d.pairs(a) {
 		d.envKey(p.at, p.key)
-		d.expression(p.value, taskVariables...)
-		out = append(out, envValue{p.key, p.at, p.value})
+		e, _ := d.expression(p.value, taskVariables...)
+		out = append(out, envValue{p.key, p.at, e})
 	}
 	return out
 }
@@ -249,7 +252,7 @@ func (c *envCheck) set(key, value string) job.Edit {
 }
 
 func (c *envCheck) want(w envValue) (string, bool) {
-	v, diags := evaluate(w.expr, c.at.eval(), cty.String, w.key)
+	v, diags := evaluate(w.expr, c.at, cty.String, w.key)
 	c.diags = append(c.diags, diags...)
 	if diags.HasErrors() {
 		return "", false

@@ -11,18 +11,31 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
+// expression is an expression of a policy file, checked, with the roots of what it
+// refers to.
+type expression struct {
+	hcl.Expression
+	roots []string
+}
+
 // expression reports at load what could otherwise hide inside can and try until
 // the day it matters: functions and variables that do not exist, and patterns
 // that do not compile. It says whether the expression is free of these.
-func (d *decoder) expression(e hcl.Expression, variables ...string) bool {
+func (d *decoder) expression(e hcl.Expression, variables ...string) (expression, bool) {
 	before := len(d.diags)
+	out := expression{Expression: e}
 	types := d.calls(e)
 	for _, t := range e.Variables() {
-		if !insideAny(types, t.SourceRange()) {
-			d.variable(t, variables)
+		if insideAny(types, t.SourceRange()) {
+			continue
+		}
+		d.variable(t, variables)
+		d.uses.add(t)
+		if !slices.Contains(out.roots, t.RootName()) {
+			out.roots = append(out.roots, t.RootName())
 		}
 	}
-	return len(d.diags) == before
+	return out, len(d.diags) == before
 }
 
 // calls checks the function calls of an expression and returns where it holds
@@ -78,6 +91,8 @@ func functionHint(name string, known []string) string {
 func (d *decoder) variable(t hcl.Traversal, known []string) {
 	name := t.RootName()
 	switch {
+	case name == "var" || name == "local":
+		d.parameter(t)
 	case slices.Contains(known, name):
 	case len(known) == 0:
 		d.fail(t.SourceRange(), "No variables here", "The value must be a constant; %q is known only when a job is checked.", name)
@@ -97,7 +112,8 @@ func interpolationHint(name string) string {
 
 // evaluate gives an expression the type that its place needs. A value that is
 // null, or that cannot be had, is an error at the expression, never a pass.
-func evaluate(e hcl.Expression, ctx *hcl.EvalContext, want cty.Type, what string) (cty.Value, hcl.Diagnostics) {
+func evaluate(e expression, at place, want cty.Type, what string) (cty.Value, hcl.Diagnostics) {
+	ctx := at.context(e.roots)
 	v, diags := e.Value(ctx)
 	if diags.HasErrors() {
 		return cty.NilVal, diags
@@ -105,7 +121,7 @@ func evaluate(e hcl.Expression, ctx *hcl.EvalContext, want cty.Type, what string
 	out, err := convert.Convert(v, want)
 	if err != nil || out.IsNull() || !out.IsKnown() {
 		diag := failure(e.Range(), "Wrong type", "%s must be %s%s.", what, article(want.FriendlyName()), given(v))
-		diag.Expression, diag.EvalContext = e, ctx
+		diag.Expression, diag.EvalContext = e.Expression, ctx
 		return cty.NilVal, hcl.Diagnostics{diag}
 	}
 	return out, nil

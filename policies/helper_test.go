@@ -3,6 +3,7 @@ package policies_test
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ var kinds = map[string]policies.Kind{"logs": decodeLogs}
 // load reads one file, which must hold no mistake.
 func load(t testing.TB, src string) *policies.Set {
 	t.Helper()
-	s, diags := policies.Load([]policies.Source{{Name: "test.policy.hcl", Bytes: []byte(src)}}, kinds)
+	s, diags := policies.Load([]policies.Source{{Name: "test.policy.hcl", Bytes: []byte(src)}}, policies.Options{Gates: kinds})
 	if diags.HasErrors() {
 		t.Fatalf("%s\nin:\n%s", diags, src)
 	}
@@ -96,10 +97,16 @@ func lines(findings []policies.Finding) []string {
 }
 
 func edit(e job.Edit) string {
-	if e.Op == job.Set {
-		return fmt.Sprintf("set %s = %q", short(e.Path), e.Value.AsString())
+	value := ""
+	if e.Value.Type() == cty.String {
+		value = strconv.Quote(e.Value.AsString())
+	} else if e.Value.Type() == cty.Number {
+		value = e.Value.AsBigFloat().String()
 	}
-	return fmt.Sprintf("%s %s %q", e.Op, short(e.Path), e.Value.AsString())
+	if e.Op == job.Set {
+		return fmt.Sprintf("set %s = %s", short(e.Path), value)
+	}
+	return strings.TrimRight(fmt.Sprintf("%s %s %s", e.Op, short(e.Path), value), " ")
 }
 
 func short(p job.Path) string {

@@ -27,6 +27,12 @@ func (d *decoder) terms(attrs hcl.Attributes, inherited terms) terms {
 	if a := attrs["fix"]; a != nil {
 		out.fix = d.boolean(a)
 	}
+	if d.source.Enforce != "" {
+		out.enforce = d.source.Enforce
+	}
+	if d.source.Fix != nil {
+		out.fix = *d.source.Fix
+	}
 	return out
 }
 
@@ -35,21 +41,13 @@ type invariant interface {
 	check(at place) ([]finding, hcl.Diagnostics)
 }
 
-// place is one task that a policy selects.
-type place struct {
-	task        *api.Task
-	path        job.Path
-	eval        func() *hcl.EvalContext
-	group, slot int // its position: the group's in the job, the task's in the group
-}
-
 // finding is a Finding with what tells whether it is the same one when the job
 // has been mended, where positions and values differ.
 type finding struct {
 	Finding
-	task    job.Path
-	subject string // an env key, a sudo argument; empty for the task as a whole
-	rank    [3]int // of the policy, the group and the task
+	task    job.Path // what was asked about: for rules also a group or the job
+	subject string   // an env key, a sudo argument, an element; empty for the whole
+	rank    [3]int   // of the policy, the group and the task; -1 for none
 }
 
 func (t terms) finding(rule, subject string, path job.Path, message string, edits ...job.Edit) finding {
@@ -74,10 +72,12 @@ func (f finding) before(other finding) bool { return slices.Compare(f.rank[:], o
 // skipped: the sidecars that Nomad adds for Connect are its own.
 func skipped(t *api.Task) bool { return strings.HasPrefix(string(t.Kind), "connect-proxy:") }
 
-func taskPath(g *api.TaskGroup, t *api.Task) job.Path {
+func groupPath(g *api.TaskGroup) job.Path {
 	var name string
 	if g.Name != nil {
 		name = *g.Name
 	}
-	return job.Path{}.Block("group", name).Block("task", t.Name)
+	return job.Path{}.Block("group", name)
 }
+
+func taskPath(g *api.TaskGroup, t *api.Task) job.Path { return groupPath(g).Block("task", t.Name) }

@@ -25,13 +25,13 @@ var mistakes = []struct {
 		},
 	},
 	{
-		"a block of later",
+		"a rule without an assert",
 		`policy "p" {
   rule "r" {
   }
 }`,
 		[]string{
-			`p.hcl:2,3-7: Unsupported block type; Blocks of type "rule" are not expected here.`,
+			`p.hcl:2,3-11: Nothing to hold; A rule needs an assert: an expression that is true of what is right.`,
 		},
 	},
 	{
@@ -127,7 +127,7 @@ rollout "p" {
 		`policy "p" {
 }`,
 		[]string{
-			`p.hcl:1,1-11: warning: Policy demands nothing; Give it a sudo or an env block, or remove it.`,
+			`p.hcl:1,1-11: warning: Policy demands nothing; Give it a rule, a sudo or an env block, or remove it.`,
 		},
 	},
 	{
@@ -343,7 +343,7 @@ func TestMistakes(t *testing.T) {
 	for _, c := range mistakes {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, diags := policies.Load([]policies.Source{{Name: "p.hcl", Bytes: []byte(c.src)}}, kinds)
+			s, diags := policies.Load([]policies.Source{{Name: "p.hcl", Bytes: []byte(c.src)}}, policies.Options{Gates: kinds})
 			if diff := cmp.Diff(c.want, texts(diags)); diff != "" {
 				t.Errorf("in:\n%s(-want +got):\n%s", c.src, diff)
 			}
@@ -363,7 +363,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		s, diags := policies.Load([]policies.Source{{Name: "p.hcl", Bytes: []byte(src)}}, kinds)
+		s, diags := policies.Load([]policies.Source{{Name: "p.hcl", Bytes: []byte(src)}}, policies.Options{Gates: kinds})
 		for _, d := range diags {
 			if d.Subject == nil {
 				t.Fatalf("no range: %s", d)
@@ -401,7 +401,7 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("only %d examples found", len(examples))
 	}
 	for _, src := range examples {
-		if _, diags := policies.Load([]policies.Source{{Name: "README.md", Bytes: []byte(src)}}, kinds); len(diags) > 0 {
+		if _, diags := policies.Load([]policies.Source{{Name: "README.md", Bytes: []byte(src)}}, policies.Options{Gates: kinds}); len(diags) > 0 {
 			t.Errorf("%s\nin:\n%s", strings.Join(texts(diags), "\n"), src)
 		}
 	}
@@ -412,7 +412,7 @@ func TestSet(t *testing.T) {
 	a := policies.Source{Name: "a.policy.hcl", Bytes: []byte("policy \"one\" {\n  description = \"d\"\n  fix = true\n  env {\n  }\n}\n")}
 	b := policies.Source{Name: "b.policy.hcl", Bytes: []byte("policy \"two\" {\n  enforce = \"warn\"\n  env {\n  }\n}\n")}
 	set := func(files ...policies.Source) *policies.Set {
-		s, diags := policies.Load(files, nil)
+		s, diags := policies.Load(files, policies.Options{})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}

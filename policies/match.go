@@ -15,7 +15,8 @@ import (
 type match struct {
 	job, namespace, jobType []string
 	meta                    map[string]string
-	when                    hcl.Expression // sees job alone
+	when                    *expression // sees job alone
+	params                  map[string]cty.Value
 
 	task, driver, lifecycle []string
 }
@@ -34,15 +35,15 @@ func (d *decoder) match(b *hcl.Block, filters []string) match {
 	}
 	attrs := d.content(b.Body, schemaOf(filters)).Attributes
 	m := match{
-		job: d.texts(attrs["job"]), namespace: d.texts(attrs["namespace"]), jobType: d.words(attrs["type"], jobTypes),
+		params: d.params, job: d.texts(attrs["job"]), namespace: d.texts(attrs["namespace"]), jobType: d.words(attrs["type"], jobTypes),
 		task: d.texts(attrs["task"]), driver: d.texts(attrs["driver"]), lifecycle: d.words(attrs["lifecycle"], lifecycles),
 	}
 	if a := attrs["meta"]; a != nil {
 		m.meta = d.metaGlobs(a)
 	}
 	if a := attrs["when"]; a != nil {
-		d.expression(a.Expr, "job")
-		m.when = a.Expr
+		e, _ := d.expression(a.Expr, "job")
+		m.when = &e
 	}
 	return m
 }
@@ -84,7 +85,7 @@ func (m match) selectsJob(s *scope) (bool, hcl.Diagnostics) {
 	if m.when == nil {
 		return true, nil
 	}
-	v, diags := evaluate(m.when, s.ofJob(), cty.Bool, "when")
+	v, diags := evaluate(*m.when, place{scope: s, params: m.params, group: -1, slot: -1}, cty.Bool, "when")
 	return !diags.HasErrors() && v.True(), diags
 }
 

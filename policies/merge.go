@@ -17,13 +17,15 @@ type merger struct {
 	set         *Set
 	side        Side
 	given, live *api.Job
+	selected    []string
 	diags       hcl.Diagnostics
 }
 
 // merge ends when every edit holds what it promises: each round takes the edits
 // from at least one finding whose fix mends nothing.
 func (m *merger) merge(sc *scope) Verdict {
-	first, diags := m.set.findings(m.side, sc)
+	first, selected, diags := m.set.findings(m.side, sc)
+	m.selected = selected
 	m.diags = append(m.diags, diags...)
 	if diags.HasErrors() {
 		return Verdict{Findings: plain(first)}
@@ -57,7 +59,7 @@ func (m *merger) again(edits []authored) ([]finding, bool) {
 		})
 		return nil, false
 	}
-	second, diags := m.set.findings(m.side, newScope(mended, m.live))
+	second, _, diags := m.set.findings(m.side, newScope(mended, m.live, m.set.uses))
 	m.diags = append(m.diags, diags...)
 	return second, !diags.HasErrors()
 }
@@ -146,7 +148,7 @@ func contains(findings []finding, f finding) bool {
 // is added, and no edit is known for it.
 func settle(first, second []finding) []finding {
 	for i, f := range first {
-		if !f.Fixable() && !contains(second, f) {
+		if !f.Fixable() && f.Exception == nil && f.Rule != expiredRule && !contains(second, f) {
 			first[i].Fix, first[i].Edits = true, editsAt(first, f)
 		}
 	}

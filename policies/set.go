@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -20,20 +22,32 @@ type Set struct {
 	policies []policy
 	rollouts []rollout
 	files    map[string]*hcl.File
+	uses     uses
 	revision string
+
+	variables []VariableInfo
 }
 
 var fileSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "policy", LabelNames: []string{"name"}},
 	{Type: "rollout", LabelNames: []string{"name"}},
+	{Type: "variable", LabelNames: []string{"name"}},
+	{Type: "locals"},
 }}
 
-// Load reads policy files; kinds decode the gates of rollouts. With an error
-// among the diagnostics the set is nil: nothing is enforced from files that do
-// not load whole. The order of files and of policies in them is that of findings.
-func Load(files []Source, kinds map[string]Kind) (*Set, hcl.Diagnostics) {
-	d := &decoder{kinds: kinds}
-	s := &Set{files: map[string]*hcl.File{}, revision: revision(files)}
+// Options are what policy files are loaded with.
+type Options struct {
+	Gates map[string]Kind  // decode the gates of rollouts
+	Vars  map[string]Given // values for the variables of all files that declare them
+	Now   time.Time        // decides which exceptions have ended
+}
+
+// Load reads policy files. With an error among the diagnostics the set is nil:
+// nothing is enforced from files that do not load whole. The order of files and
+// of policies in them is that of findings.
+func Load(files []Source, o Options) (*Set, hcl.Diagnostics) {
+	d := &decoder{kinds: o.Gates, now: o.Now, uses: uses{}, declared: map[string][]string{}}
+	s := &Set{files: map[string]*hcl.File{}, uses: d.uses, revision: revision(files, o.Vars)}
 	names := map[string]hcl.Range{}
 	for _, f := range files {
 		file, diags := hclsyntax.ParseConfig(f.Bytes, f.Name, hcl.InitialPos)
@@ -42,11 +56,18 @@ func Load(files []Source, kinds map[string]Kind) (*Set, hcl.Diagnostics) {
 		if diags.HasErrors() {
 			continue // what the parser made of it would only add errors that are none
 		}
-		for _, b := range d.content(file.Body, fileSchema).Blocks {
-			d.name(b, names)
-			s.block(d, b)
+		content := d.content(file.Body, fileSchema)
+		d.source = f
+		d.parameters(content, o.Vars)
+		for _, b := range content.Blocks {
+			if b.Type == "policy" || b.Type == "rollout" {
+				d.name(b, names)
+				s.block(d, b)
+			}
 		}
 	}
+	d.unusedValues(files, o.Vars)
+	s.variables = d.variables
 	diags := inOrder(d.diags, files)
 	if diags.HasErrors() {
 		return nil, diags
@@ -97,19 +118,28 @@ func (d *decoder) name(b *hcl.Block, names map[string]hcl.Range) {
 	names[key] = b.DefRange
 }
 
-func revision(files []Source) string {
+func revision(files []Source, vars map[string]Given) string {
 	sorted := slices.Clone(files)
 	slices.SortStableFunc(sorted, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
 	h := sha256.New()
 	for _, f := range sorted {
 		fmt.Fprintf(h, "%q %d\n", f.Name, len(f.Bytes))
 		h.Write(f.Bytes)
+		fmt.Fprintf(h, "%q %v\n", f.Enforce, f.Fix)
+		writeValues(h, f.Vars)
 	}
+	writeValues(h, vars)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+func writeValues(w io.Writer, vars map[string]Given) {
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		fmt.Fprintf(w, "%s = %#v\n", name, vars[name].Value)
+	}
+}
+
 // Revision is a hash over the names and bytes of the set's files, in whatever
-// order they were loaded.
+// order they were loaded, and the values of their variables.
 func (s *Set) Revision() string { return s.revision }
 
 // Sources are the set's files by name, for diagnostics with snippets.
@@ -118,18 +148,32 @@ func (s *Set) Sources() map[string]*hcl.File { return maps.Clone(s.files) }
 // Policies lists the set's policies in the order of their files.
 func (s *Set) Policies() []Info {
 	infos := make([]Info, len(s.policies))
-	for i, p := range s.policies {
-		infos[i] = Info{Name: p.name, Description: p.description, Enforce: p.enforce, Fix: p.fix, Range: p.at}
+	for i := range s.policies {
+		infos[i] = s.policies[i].info()
 	}
 	return infos
 }
+
+// Exceptions lists those of all policies in the order of their files.
+func (s *Set) Exceptions() []Exception {
+	var out []Exception
+	for _, p := range s.policies {
+		for _, e := range p.exceptions {
+			out = append(out, e.Exception)
+		}
+	}
+	return out
+}
+
+// Variables lists the variables of all files in the order in which they stand.
+func (s *Set) Variables() []VariableInfo { return slices.Clone(s.variables) }
 
 // Check holds one side of a job against the set. Live is what Nomad has registered
 // under that ID, nil for nothing: expressions see it as `live`. An error among the
 // diagnostics means that some expression or gate could not be applied to this job;
 // the verdict then says nothing that may be acted on.
 func (s *Set) Check(side Side, j *api.Job, live *api.Job) (Verdict, hcl.Diagnostics) {
-	sc := newScope(j, live)
+	sc := newScope(j, live, s.uses)
 	chosen, conflict, diags := s.rollout(sc)
 	if side == FileSide { // a live job need not have the task yet that a gate names
 		diags = append(diags, checkGates(chosen.Gates, sc)...)
@@ -137,20 +181,23 @@ func (s *Set) Check(side Side, j *api.Job, live *api.Job) (Verdict, hcl.Diagnost
 	m := merger{set: s, side: side, given: j, live: live}
 	v := m.merge(sc)
 	v.Rollout = chosen
+	v.Selected = m.selected
 	if v.Conflict == "" {
 		v.Conflict = conflict
 	}
 	return v, append(diags, m.diags...)
 }
 
-// findings asks every policy, in order.
-func (s *Set) findings(side Side, sc *scope) ([]finding, hcl.Diagnostics) {
-	var out []finding
-	var diags hcl.Diagnostics
-	for _, p := range s.policies {
-		found, more := p.check(side, sc)
+// findings asks every policy, in order, and names those that select the job.
+func (s *Set) findings(side Side, sc *scope) (out []finding, selected []string, diags hcl.Diagnostics) {
+	for i := range s.policies {
+		p := &s.policies[i]
+		found, asked, more := p.check(side, sc)
 		out = append(out, found...)
 		diags = append(diags, more...)
+		if asked {
+			selected = append(selected, p.name)
+		}
 	}
-	return out, diags
+	return out, selected, diags
 }

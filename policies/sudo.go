@@ -12,6 +12,9 @@ import (
 	"nomad-reconcile/state/job"
 )
 
+// sudoRules are the IDs of what a sudo block may find.
+var sudoRules = []string{"sudo.preserve_env", "sudo.cannot_tell"}
+
 // sudoInvariant forbids sudo to preserve the caller's environment.
 type sudoInvariant struct{ terms }
 

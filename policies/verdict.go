@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
+	"github.com/zclconf/go-cty/cty"
 
 	"nomad-reconcile/state/job"
 )
@@ -37,14 +38,28 @@ type Finding struct {
 	Message string     // one line, without secrets
 	Fix     bool       // the policy asks for a fix
 	Edits   []job.Edit // what would mend it; none where nobody can know
+
+	Exception *Exception // what waives it; nil where nothing does
 }
 
 // Fixable reports whether a fix is known and wanted.
 func (f Finding) Fixable() bool { return f.Fix && len(f.Edits) > 0 }
 
-// Denied reports whether the finding refuses the job: it is denied, and no fix
-// takes it away.
-func (f Finding) Denied() bool { return f.Enforce == Deny && !f.Fixable() }
+// Denied reports whether the finding refuses the job: it is denied, and neither a
+// fix nor an exception takes it away.
+func (f Finding) Denied() bool { return f.Enforce == Deny && f.Exception == nil && !f.Fixable() }
+
+// Exception is a named, reasoned, dated waiver of a rule.
+type Exception struct {
+	Policy  string
+	Rules   []string // globs over rule IDs; none for all
+	Reason  string
+	Expires time.Time // the day on which it ends; it still counts on that day, in UTC
+	Range   hcl.Range // of the block's header
+}
+
+// Ended reports whether the exception counts no more.
+func (e Exception) Ended(now time.Time) bool { return !now.Before(e.Expires.AddDate(0, 0, 1)) }
 
 // Verdict is what the policies say about one job.
 type Verdict struct {
@@ -52,6 +67,7 @@ type Verdict struct {
 	Edits    []job.Edit // of all fixable findings together, each once; for job.Apply
 	Conflict string     // why the policies contradict each other, a hold; else empty
 	Rollout  Rollout
+	Selected []string   // the policies whose match selects the job
 	Ignore   []job.Path // places whose differences are not drift
 }
 
@@ -103,16 +119,47 @@ type JobChecker interface {
 	CheckJob(*api.Job) hcl.Diagnostics
 }
 
-// Source is one *.policy.hcl file.
+// Source is one *.policy.hcl file. One that is shared with parameters is given
+// values, and terms that win over its own.
 type Source struct {
-	Name  string
-	Bytes []byte
+	Name       string
+	Bytes      []byte
+	Vars       map[string]Given
+	Enforce    Enforce    // of everything in it; empty for what it says itself
+	Fix        *bool      // the same; nil for what it says itself
+	Exceptions hcl.Blocks // for its policies, that stand elsewhere
 }
 
-// Info is one policy of a set, for lists.
+// Given is a value for a variable of policy files and where it is given.
+type Given struct {
+	Value cty.Value
+	Range hcl.Range // of the value
+	Name  hcl.Range // of the name
+}
+
+// Info is one policy of a set, for lists and explanations.
 type Info struct {
-	Name, Description string
-	Enforce           Enforce
-	Fix               bool
-	Range             hcl.Range
+	Name, Description, Why string
+	Enforce                Enforce
+	Fix                    bool
+	Range                  hcl.Range
+	Rules                  []RuleInfo
+}
+
+// RuleInfo is what a policy demands under one rule ID.
+type RuleInfo struct {
+	ID          string // sudo.preserve_env, rule.NAME
+	Description string
+	Scope       string // job, group or task
+	Assert      string // the source of a rule's assert; empty of other blocks
+	Enforce     Enforce
+	Fix         bool // a finding can be mended, and the policy asks for it
+	Range       hcl.Range
+}
+
+// VariableInfo is a variable that a policy file declares.
+type VariableInfo struct {
+	Name, Description, Type string
+	Value                   cty.Value // as given, else the default
+	Range                   hcl.Range
 }

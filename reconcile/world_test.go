@@ -162,7 +162,7 @@ func (w *world) edit(old, by string) {
 
 func (w *world) planner() *reconcile.Planner {
 	w.t.Helper()
-	set, diags := policies.Load([]policies.Source{{Name: "test.policy.hcl", Bytes: []byte(w.policy)}}, gates.Kinds())
+	set, diags := policies.Load([]policies.Source{{Name: "test.policy.hcl", Bytes: []byte(w.policy)}}, policies.Options{Gates: gates.Kinds()})
 	if diags.HasErrors() {
 		w.t.Fatal(diags)
 	}

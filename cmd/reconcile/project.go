@@ -184,7 +184,7 @@ func (sh *shell) loadPolicies(p *project, paths []config.Path) error {
 		}
 		sources = append(sources, found...)
 	}
-	set, diags := policies.Load(sources, gates.Kinds())
+	set, diags := policies.Load(sources, policies.Options{Gates: gates.Kinds()})
 	files := map[string]*hcl.File{}
 	for _, s := range sources {
 		files[s.Name] = &hcl.File{Bytes: s.Bytes}

@@ -123,7 +123,7 @@ func (w *world) load() (controller.Setup, error) {
 	if err != nil {
 		return controller.Setup{}, err
 	}
-	set, diags := policies.Load([]policies.Source{{Name: "test.policy.hcl", Bytes: text}}, gates.Kinds())
+	set, diags := policies.Load([]policies.Source{{Name: "test.policy.hcl", Bytes: text}}, policies.Options{Gates: gates.Kinds()})
 	if diags.HasErrors() {
 		return controller.Setup{}, diags
 	}

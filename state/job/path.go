@@ -110,15 +110,26 @@ func (p Path) takesLabel() bool {
 
 // PathOf is the Path that a traversal such as group["web"].task["app"].env.KEY
 // names. An index that is neither a string nor a whole number is an error.
-func PathOf(t hcl.Traversal) (Path, error) {
-	var p Path
+func PathOf(t hcl.Traversal) (Path, error) { return Path(nil).Follow(t) }
+
+// Follow is the Path that the steps of a traversal lead to from p. A label may be
+// written as an index and as an attribute.
+func (p Path) Follow(t hcl.Traversal) (Path, error) {
+	p = slices.Clone(p)
 	for _, step := range t {
 		switch step := step.(type) {
 		case hcl.TraverseRoot:
 			p = p.Attr(step.Name)
 		case hcl.TraverseAttr:
-			p = p.Attr(step.Name)
+			if len(p) > 0 && p.takesLabel() {
+				p[len(p)-1].Key = step.Name
+			} else {
+				p = p.Attr(step.Name)
+			}
 		case hcl.TraverseIndex:
+			if len(p) == 0 {
+				return nil, fmt.Errorf("a path may not begin with an index")
+			}
 			if err := index(&p, step.Key); err != nil {
 				return nil, err
 			}

@@ -26,6 +26,19 @@ func Value(j *api.Job) cty.Value {
 // it inside the whole.
 func ValueOf(part any) cty.Value { return toCty(reflect.ValueOf(part)) }
 
+// Project is a part of a job (a struct of nomad/api or a pointer to one) with these
+// of its attributes and blocks alone.
+func Project(part any, names map[string]bool) cty.Value {
+	v := reflect.Indirect(reflect.ValueOf(part))
+	attrs := make(map[string]cty.Value, len(names))
+	for _, f := range Fields(v.Type()) {
+		if names[f.Name] {
+			attrs[f.Name] = fieldToCty(v.Field(f.Index), f)
+		}
+	}
+	return cty.ObjectVal(attrs)
+}
+
 var durationType = reflect.TypeFor[time.Duration]()
 
 func toCty(v reflect.Value) cty.Value {

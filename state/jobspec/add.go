@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/nomad/api"
 	"github.com/zclconf/go-cty/cty"
@@ -21,6 +22,7 @@ func (s *splicer) add(pl place, e job.Edit, rest job.Path) []candidate {
 		return nil
 	}
 	var out []candidate
+	s.unit = s.unitIn(s.indentIn(pl.block, false))
 	for _, text := range s.newLines(e, rest) {
 		if _, isBlock := blockField(e.Path, len(e.Path)-len(rest)); isBlock {
 			out = append(out, s.addBlock(pl.block, rest[0].Name, text))
@@ -116,12 +118,48 @@ func (s *splicer) addAttribute(b block, name, text string) []candidate {
 	}
 	if anchor == nil {
 		at := s.nextLine(open)
-		return []candidate{{{at, at, s.indentAt(open) + s.unit + name + " = " + text + s.eol}}}
+		line := s.indentIn(b, true) + name + " = " + text + s.eol
+		if len(b.body.Blocks) > 0 && !blank(s.src[at:s.nextLine(at)]) {
+			line += s.eol
+		}
+		return []candidate{{{at, at, line}}}
 	}
 	at := s.nextLine(s.contentEnd(anchor.SrcRange))
 	indent := s.indentAt(anchor.SrcRange.Start.Byte)
-	pad := s.padding(len(indent)+len(name), s.column(b.body, anchor))
-	return []candidate{{{at, at, indent + name + pad + "= " + text + s.eol}}}
+	return []candidate{{{at, at, indent + name + s.sign(attributeSigns(b.body, anchor), len(indent)+len(name)) + text + s.eol}}}
+}
+
+// indentIn is the indentation of what stands in a block, taken from the first or
+// the last that does.
+func (s *splicer) indentIn(b block, first bool) string {
+	open, _ := b.braces()
+	var starts []int
+	for _, attr := range b.body.Attributes {
+		starts = append(starts, attr.SrcRange.Start.Byte)
+	}
+	for _, child := range b.body.Blocks {
+		starts = append(starts, child.TypeRange.Start.Byte)
+	}
+	slices.Sort(starts)
+	if len(starts) == 0 || s.oneLine(open, starts[0]) {
+		indent := s.indentAt(open)
+		return indent + s.unitIn(indent)
+	}
+	if first {
+		return s.indentAt(starts[0])
+	}
+	return s.indentAt(starts[len(starts)-1])
+}
+
+// unitIn is one more level of indentation after that: tabs behind tabs.
+func (s *splicer) unitIn(indent string) string {
+	switch {
+	case strings.HasSuffix(indent, "\t"):
+		return "\t"
+	case indent != "" && s.unit == "\t":
+		return "  "
+	}
+	return s.unit
 }
 
 // lastAttribute is the last attribute before a body's first block, or nil.
@@ -141,31 +179,67 @@ func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	})
 }
 
-// column is where the = stands in the lines that end with the anchor's, counted
-// in bytes from the start of the line; 0 if they do not agree.
-func (s *splicer) column(body *hclsyntax.Body, anchor *hclsyntax.Attribute) int {
-	at := func(a *hclsyntax.Attribute) int {
-		return a.EqualsRange.Start.Byte - s.lineStart(a.SrcRange.Start.Byte)
-	}
-	column := at(anchor)
-	line := anchor.SrcRange.Start.Line
-	for _, attr := range slices.Backward(sortedAttributes(body)) {
-		if attr.SrcRange.Start.Byte >= anchor.SrcRange.Start.Byte {
-			continue
+// signed is where a NAME = VALUE stands.
+type signed struct{ name, value hcl.Range }
+
+// attributeSigns are a body's attributes up to one.
+func attributeSigns(body *hclsyntax.Body, last *hclsyntax.Attribute) []signed {
+	var out []signed
+	for _, attr := range sortedAttributes(body) {
+		if attr.SrcRange.Start.Byte <= last.SrcRange.Start.Byte {
+			out = append(out, signed{attr.NameRange, attr.Expr.Range()})
 		}
-		if attr.SrcRange.End.Line < line-1 || attr.SrcRange.Start.Line != attr.SrcRange.End.Line {
+	}
+	return out
+}
+
+func itemSigns(o *hclsyntax.ObjectConsExpr) []signed {
+	var out []signed
+	for _, item := range o.Items {
+		out = append(out, signed{item.KeyExpr.Range(), item.ValueExpr.Range()})
+	}
+	return out
+}
+
+// sign is what goes between a name that ends at that column and its value, as the
+// lines before have it: aligned with them where they are, or tight.
+func (s *splicer) sign(before []signed, width int) string {
+	last := before[len(before)-1]
+	between := string(s.src[last.name.End.Byte:last.value.Start.Byte])
+	i := max(strings.IndexAny(between, "=:"), 0)
+	sign, pad := between[i:i+1], strings.Repeat(" ", max(s.column(before)-width, 1))
+	if i == 0 {
+		pad = ""
+	}
+	if len(between) > i+1 {
+		sign += " "
+	}
+	return pad + sign
+}
+
+// column is where the = stands in the last lines, counted in bytes from the start
+// of the line. Where they do not agree it is that of the last one if that is
+// padded, else 0.
+func (s *splicer) column(before []signed) int {
+	last := before[len(before)-1]
+	column, spaces := s.signColumn(last)
+	line := last.name.Start.Line
+	for _, b := range slices.Backward(before[:len(before)-1]) {
+		if b.value.End.Line < line-1 || b.name.Start.Line != b.value.End.Line {
 			break
 		}
-		if at(attr) != column {
+		if c, _ := s.signColumn(b); c != column && spaces < 2 {
 			return 0
 		}
-		line = attr.SrcRange.Start.Line
+		line = b.name.Start.Line
 	}
 	return column
 }
 
-func (s *splicer) padding(width, column int) string {
-	return strings.Repeat(" ", max(column-width, 1))
+// signColumn is the column of the = or the : and the number of spaces before it.
+func (s *splicer) signColumn(b signed) (column, spaces int) {
+	spaces = max(bytes.IndexAny(s.src[b.name.End.Byte:b.value.Start.Byte], "=:"), 0)
+	return b.name.End.Byte + spaces - s.lineStart(b.name.Start.Byte), spaces
 }
 
 // nextLine is the start of the line after the one that at stands in.
@@ -190,19 +264,19 @@ func (s *splicer) unfold(b block, text string) candidate {
 	return candidate{{open, closing, lines}}
 }
 
-// addBlock writes a new block into a body: env after the driver, any other at the
-// end.
+// addBlock writes a new block into a body: env after the driver and the attributes
+// with it, any other at the end.
 func (s *splicer) addBlock(parent block, name, inside string) candidate {
 	text := name + " {\n" + indentLines(inside, s.unit, "\n") + "\n}"
 	open, closing := parent.braces()
 	if s.oneLine(open, closing) {
 		return s.unfold(parent, text)
 	}
-	at := s.lineStart(closing)
+	at, indent := s.lineStart(closing), s.indentIn(parent, false)
 	if driver := parent.body.Attributes["driver"]; driver != nil && name == "env" {
-		at = s.nextLine(s.contentEnd(driver.SrcRange))
+		at, indent = s.nextLine(s.contentEnd(attributesFrom(parent.body, driver))), s.indentAt(driver.SrcRange.Start.Byte)
 	}
-	text = indentLines(text, s.indentAt(open)+s.unit, s.eol) + s.eol
+	text = indentLines(text, indent, s.eol) + s.eol
 	if before := s.lineStart(at - 1); !blank(s.src[before:at]) && before > s.lineStart(open) {
 		text = s.eol + text
 	}
@@ -210,6 +284,24 @@ func (s *splicer) addBlock(parent block, name, inside string) candidate {
 		text += s.eol
 	}
 	return candidate{{at, at, text}}
+}
+
+// attributesFrom is the last of the attributes that follow one with no block
+// between.
+func attributesFrom(body *hclsyntax.Body, first *hclsyntax.Attribute) hcl.Range {
+	next := body.EndRange.Start.Byte
+	for _, b := range slices.Backward(body.Blocks) {
+		if b.TypeRange.Start.Byte > first.SrcRange.Start.Byte {
+			next = b.TypeRange.Start.Byte
+		}
+	}
+	last := first
+	for _, attr := range sortedAttributes(body) {
+		if attr.SrcRange.Start.Byte > first.SrcRange.Start.Byte && attr.SrcRange.Start.Byte < next {
+			last = attr
+		}
+	}
+	return last.SrcRange
 }
 
 // addItem writes a key into a map.
@@ -237,7 +329,8 @@ func (s *splicer) addItemText(o *hclsyntax.ObjectConsExpr, key, text string) can
 		return s.itemBehind(key, sign, text, end, comma)
 	}
 	at := s.nextLine(max(end, comma))
-	item := s.alignedItem(last, key, sign) + text
+	indent := s.indentAt(start)
+	item := indent + key + s.sign(itemSigns(o), len(indent)+len(key)) + text
 	switch {
 	case comma > end:
 		return candidate{{at, at, item + "," + s.eol}}
@@ -245,18 +338,6 @@ func (s *splicer) addItemText(o *hclsyntax.ObjectConsExpr, key, text string) can
 		return candidate{{end, end, ","}, {at, at, item + s.eol}}
 	}
 	return candidate{{at, at, item + s.eol}}
-}
-
-// alignedItem is the key of a new item and its sign, as the last one has them.
-func (s *splicer) alignedItem(last hclsyntax.ObjectConsItem, key, sign string) string {
-	start := last.KeyExpr.Range().Start.Byte
-	indent := s.indentAt(start)
-	i := strings.IndexByte(sign, '=')
-	if i <= 0 {
-		return indent + key + sign
-	}
-	column := last.KeyExpr.Range().End.Byte + i - s.lineStart(start)
-	return indent + key + s.padding(len(indent)+len(key), column) + sign[i:]
 }
 
 func (s *splicer) hasCommas(o *hclsyntax.ObjectConsExpr) bool {

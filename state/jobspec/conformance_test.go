@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
 
 	"nomad-reconcile/state/jobspec"
 )
@@ -47,72 +48,109 @@ func nomadOutput(t *testing.T, binary, path string, vars map[string]string) ([]b
 	return stdout.Bytes(), true
 }
 
-// TestConformance holds every job file below the folders in RECONCILE_JOBS
-// (separated by colons) against the real Nomad: byte for byte; of files
-// that call uuidv4(), without the UUIDs.
+// verdict is what came of one file: the same job, refused by both, no job file
+// for either, or a difference.
+type verdict string
+
+const (
+	equal     verdict = "equal"
+	refused   verdict = "refused by both"
+	noJob     verdict = "no job file"
+	different verdict = "DIFFERENT"
+)
+
+// TestConformance holds every file that could be a job file below the folders in
+// RECONCILE_JOBS (separated by colons) against the real Nomad: byte for byte; of
+// files that call uuidv4(), without the UUIDs.
 func TestConformance(t *testing.T) {
 	folders, binary := os.Getenv("RECONCILE_JOBS"), nomadBinary()
 	if folders == "" || binary == "" {
 		t.Skip("needs folders in RECONCILE_JOBS and a nomad binary (PATH or NOMAD_BIN)")
 	}
-	var equal, refused int
-	for _, path := range jobFiles(t, filepath.SplitList(folders)) {
-		switch ok, accepted := conforms(t, binary, path); {
-		case ok && accepted:
-			equal++
-		case ok:
-			refused++
-		}
+	for _, folder := range filepath.SplitList(folders) {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			paths := hclFiles(t, folder)
+			count := map[verdict]int{}
+			for _, path := range paths {
+				count[conforms(t, binary, path)]++
+			}
+			t.Logf("%d files: %v", len(paths), count)
+		})
 	}
-	t.Logf("%d equal, %d refused by both", equal, refused)
 }
 
-func jobFiles(t *testing.T, folders []string) []string {
+func hclFiles(t *testing.T, folder string) []string {
 	t.Helper()
 	var paths []string
-	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() || !slices.Contains([]string{".hcl", ".nomad", ".job"}, filepath.Ext(path)) {
-				return err
-			}
-			src, err := os.ReadFile(path)
-			if err == nil && jobspec.IsJob(src) {
-				paths = append(paths, path)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && slices.Contains([]string{".hcl", ".nomad", ".job"}, filepath.Ext(path)) {
+			paths = append(paths, path)
 		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return paths
 }
 
 var unset = regexp.MustCompile(`^Unset variable "(.*)"$`)
 
-func conforms(t *testing.T, binary, path string) (ok, accepted bool) {
-	t.Helper()
-	src, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+// parseWith parses a file, and where variables have no value again with a value
+// of each one's type.
+func parseWith(path string, src []byte) (*jobspec.File, hcl.Diagnostics, map[string]string) {
 	in := jobspec.Inputs{FS: jobspec.FS{Dirs: []string{filepath.Dir(path)}}, Vars: map[string]string{}}
 	f, diags := jobspec.Parse(filepath.Base(path), src, in)
 	for _, d := range diags {
 		if m := unset.FindStringSubmatch(d.Summary); m != nil {
-			in.Vars[m[1]] = "1"
+			in.Vars[m[1]] = anyOfType(src, m[1])
 		}
 	}
 	if len(in.Vars) > 0 {
 		f, diags = jobspec.Parse(filepath.Base(path), src, in)
 	}
-	want, accepted := nomadOutput(t, binary, path, in.Vars)
-	if accepted != !diags.HasErrors() {
-		t.Errorf("%s: nomad accepts it: %t\nnomad: %.300s\nours: %v", path, accepted, want, diags)
-		return false, accepted
+	return f, diags, in.Vars
+}
+
+// anyOfType is some value of the type that a variable is declared with.
+func anyOfType(src []byte, name string) string {
+	block := regexp.MustCompile(`variable\s+"?` + name + `"?\s*\{[^}]*?type\s*=\s*"?(\w+)`).FindSubmatch(src)
+	if block == nil {
+		return "x1"
 	}
-	if !accepted {
-		return true, false
+	switch string(block[1]) {
+	case "number":
+		return "1"
+	case "bool":
+		return "true"
+	case "list", "set", "tuple":
+		return "[]"
+	case "map", "object":
+		return "{}"
+	}
+	return "x1"
+}
+
+func conforms(t *testing.T, binary, path string) verdict {
+	t.Helper()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, diags, vars := parseWith(path, src)
+	want, accepted := nomadOutput(t, binary, path, vars)
+	switch {
+	case accepted != !diags.HasErrors():
+		t.Errorf("%s: nomad accepts it: %t\nnomad: %.300s\nours: %v", path, accepted, want, diags)
+		return different
+	case accepted && !jobspec.IsJob(src):
+		t.Errorf("%s: IsJob does not know it", path)
+		return different
+	case !accepted && jobspec.IsJob(src):
+		t.Logf("%s: refused by both\nnomad: %.300s\nours: %v", path, want, diags)
+		return refused
+	case !accepted:
+		return noJob
 	}
 	got, err := f.Output()
 	if err != nil {
@@ -122,10 +160,10 @@ func conforms(t *testing.T, binary, path string) (ok, accepted bool) {
 		want, got = uuid.ReplaceAll(want, nil), uuid.ReplaceAll(got, nil)
 	}
 	if diff := cmp.Diff(strings.TrimSpace(string(want)), string(got)); diff != "" {
-		t.Errorf("%s: -nomad +ours\n%.2000s", path, diff)
-		return false, true
+		t.Errorf("%s: -nomad +ours\n%s", path, diff[:min(len(diff), 2000)])
+		return different
 	}
-	return true, true
+	return equal
 }
 
 var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)

@@ -18,8 +18,11 @@ const maxCandidates = 64
 // Edit returns the file's bytes with the edits spliced in: every byte outside of
 // them stays. The result parses and evaluates to exactly desired; where no splice
 // does that, there are diagnostics that show the expression in the way, and no
-// bytes.
+// bytes. JSON is not edited.
 func (f *File) Edit(edits []job.Edit, desired *api.Job) ([]byte, hcl.Diagnostics) {
+	if f.json && len(edits) > 0 {
+		return nil, f.handEdit(f.RangeOf(job.Sort(edits)[0]))
+	}
 	cur, want, diags := f.start(edits, desired)
 	for todo := job.Sort(edits); len(todo) > 0 && !diags.HasErrors(); {
 		var done []job.Edit

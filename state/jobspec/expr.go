@@ -236,7 +236,7 @@ func interpolationBefore(src []byte, start int) int {
 var nomadRoots = map[string]bool{"node": true, "attr": true, "meta": true, "env": true, "device": true, "driver": true, "unique": true, "secret": true, "volume": true}
 
 func (d *decoder) unknownRoot(root string, at hcl.Range) {
-	if nomadRoots[root] || strings.HasPrefix(root, "NOMAD_") {
+	if nomadRoots[root] || root == strings.ToUpper(root) { // an environment variable, NOMAD_ or not
 		return
 	}
 	d.diags = append(d.diags, diagnostic(hcl.DiagWarning, at, "Unknown reference \""+root+"\"",

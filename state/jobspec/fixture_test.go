@@ -102,6 +102,14 @@ func record(t *testing.T) {
 		}
 		write(t, strings.TrimSuffix(path, jobSuffix)+".json", out)
 	}
+	for _, path := range jsonFixtures(t) {
+		out, ok := nomadSaysOfJSON(t, binary, path)
+		if !ok {
+			t.Errorf("nomad refuses %s: %s", path, out)
+			continue
+		}
+		write(t, strings.TrimSuffix(path, ".json")+jsonOutput, out)
+	}
 	for _, path := range fixtures(t, "refused") {
 		if out, ok := nomadSays(t, binary, path); ok {
 			t.Errorf("nomad accepts %s: %s", path, out)
@@ -114,6 +122,10 @@ func nomadSays(t *testing.T, binary, path string) ([]byte, bool) {
 	for _, f := range fixtureInputs(t, path).VarFiles {
 		args = append(args, "-var-file", f.Name)
 	}
+	return runNomad(t, binary, path, args)
+}
+
+func runNomad(t *testing.T, binary, path string, args []string) ([]byte, bool) {
 	cmd := exec.Command(binary, append(args, filepath.Base(path))...)
 	cmd.Dir = filepath.Dir(path)
 	var stderr bytes.Buffer

@@ -109,6 +109,9 @@ func (f *File) Range(p job.Path) hcl.Range {
 }
 
 func (f *File) rangeFor(e job.Edit) hcl.Range {
+	if f.json {
+		return f.jsonRange(f.locateJSON(e.Path))
+	}
 	t, diags := f.traced()
 	if diags.HasErrors() {
 		return hcl.Range{Filename: f.Name, Start: hcl.InitialPos, End: hcl.InitialPos}
@@ -141,6 +144,9 @@ func (s spot) isReference() bool {
 // RangeOf is the part of the file that an edit would change: of a Replace the very
 // text, where it can be told; else as Range.
 func (f *File) RangeOf(e job.Edit) hcl.Range {
+	if f.json {
+		return f.rangeOfJSON(e)
+	}
 	if e.Op == job.Remove {
 		return f.rangeFor(e)
 	}

@@ -1,15 +1,15 @@
 package jobspec
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
-// Name is the label of a job file's job block, empty where none can be made
-// out. It works on files that do not parse, so that a broken file still counts
-// as that job's.
+// Name is the label of a job file's job block, or the ID in JSON, empty where none
+// can be made out. It works on files that do not parse, so that a broken file still
+// counts as that job's.
 func Name(src []byte) string {
-	m := jobHeader.FindSubmatch(bytes.TrimPrefix(src, []byte("\uFEFF")))
+	if looksJSON(src) {
+		return jsonName(src)
+	}
+	m := jobHeader.FindSubmatch(trimBOM(src))
 	if m == nil {
 		return ""
 	}

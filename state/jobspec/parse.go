@@ -49,20 +49,27 @@ type File struct {
 
 	inputs Inputs
 	body   *hclsyntax.Body
-	trace  *trace // made when first asked for
+	trace  *trace     // made when first asked for
+	json   bool       // the file is JSON, and then:
+	tree   *jsonValue // in place of body and trace, made when first asked for
 }
 
-// Parse evaluates a job file. Where the diagnostics hold an error there is no
-// File; warnings are in File.Warnings.
+// Parse evaluates a job file, in HCL or JSON. Where the diagnostics hold an error
+// there is no File; warnings are in File.Warnings. Of a file that is no job file,
+// but something that Recognize knows, they say that and nothing else.
 func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
-	body, diags := parseSyntax(name, src)
-	if diags.HasErrors() {
-		return nil, tidy(diags)
+	if looksJSON(src) && IsJob(src) {
+		return parseJSON(name, src, in)
 	}
+	parsed, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, instead(name, src, tidy(diags))
+	}
+	body := parsed.Body.(*hclsyntax.Body)
 	d := newDecoder(name, src, in, nil)
 	d.file(body)
 	if diags = append(diags, d.diags...); diags.HasErrors() {
-		return nil, tidy(diags)
+		return nil, instead(name, src, tidy(diags))
 	}
 	return &File{
 		Name:       name,
@@ -76,15 +83,6 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 		inputs:     in,
 		body:       body,
 	}, nil
-}
-
-func parseSyntax(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
-	if isJSON(src) {
-		return nil, errorAt(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos},
-			"JSON job file", "Only job files in HCL can be read. Register this one with `nomad job run -json`, or write it as HCL.")
-	}
-	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	return file.Body.(*hclsyntax.Body), diags
 }
 
 // traced evaluates the same syntax tree again, with a trace.
@@ -111,16 +109,23 @@ func (f *File) Output() ([]byte, error) {
 	return out, nil
 }
 
-var jobHeader = regexp.MustCompile(`(?m)^[ \t]*job[ \t]+("[^"\n]*"|[\w-]+)[ \t]*\{`)
+var (
+	jobHeader = regexp.MustCompile(`(?m)^[ \t]*job[ \t]+("[^"\n]*"|[\w-]+)[ \t]*\{`)
+	// a job too, though nobody knows which
+	templatedHeader = regexp.MustCompile(`(?m)^[ \t]*job[ \t]+"?(\[\[|\{\{|<%|\$)`)
+)
 
 // IsJob reports whether src holds a job block at its top level, however broken
 // the rest is; variable files, policies and the like do not.
 func IsJob(src []byte) bool {
-	if isJSON(src) {
-		return bytes.Contains(src, []byte(`"job"`)) || bytes.Contains(src, []byte(`"Job"`)) || bytes.Contains(src, []byte(`"TaskGroups"`))
+	if looksJSON(src) {
+		return isJSONJob(src)
 	}
-	src = bytes.TrimPrefix(src, []byte("\uFEFF"))
+	src = trimBOM(src)
 	at := jobHeader.FindIndex(src)
+	if at == nil {
+		at = templatedHeader.FindIndex(src)
+	}
 	if at == nil {
 		return false
 	}
@@ -151,7 +156,12 @@ func jobAtTop(src []byte) bool {
 }
 
 func opensLabel(t hclsyntax.TokenType) bool {
-	return t == hclsyntax.TokenOQuote || t == hclsyntax.TokenIdent
+	switch t {
+	case hclsyntax.TokenOQuote, hclsyntax.TokenIdent, // and templates:
+		hclsyntax.TokenOBrack, hclsyntax.TokenOBrace, hclsyntax.TokenLessThan, hclsyntax.TokenInvalid:
+		return true
+	}
+	return false
 }
 
 func isJSON(src []byte) bool {

@@ -313,10 +313,3 @@ func TestFilesConfined(t *testing.T) {
 		t.Error("a file that calls nothing is said to use files")
 	}
 }
-
-func TestJSONIsRefusedWithAReason(t *testing.T) {
-	t.Parallel()
-	if _, diags := jobspec.Parse("x.json", []byte(`{"Job": {}}`), jobspec.Inputs{}); !strings.Contains(diags.Error(), "JSON") {
-		t.Error(diags)
-	}
-}

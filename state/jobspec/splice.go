@@ -103,8 +103,7 @@ func (s *splicer) set(sp spot, value, old cty.Value) []candidate {
 		from, okFrom := asText(old)
 		to, okTo := asText(value)
 		if okFrom && okTo {
-			gone, by := difference(from, to)
-			out = s.replace(t, gone, by)
+			out = s.change(t, from, to)
 		}
 	}
 	if !isVerbatim(sp.expr) && !isNegative(sp.expr) && !isConstructor(sp.expr) {
@@ -290,10 +289,10 @@ func blank(b []byte) bool { return len(bytes.TrimSpace(b)) == 0 }
 func (s *splicer) removeLines(r hcl.Range, parent block) candidate {
 	start, end := r.Start.Byte, s.contentEnd(r)
 	lineStart, lineEnd := s.lineStart(start), s.afterLine(end)
-	if blank(s.src[lineStart:start]) && lineEnd > 0 {
-		return candidate{{lineStart, lineEnd, ""}}
-	}
 	open, closing := parent.braces()
+	if blank(s.src[lineStart:start]) && lineEnd > 0 {
+		return candidate{s.withoutGap(lineStart, lineEnd)}
+	}
 	if blank(s.src[open:start]) && blank(s.src[end:closing]) {
 		return candidate{{open, closing, ""}}
 	}
@@ -324,9 +323,26 @@ func (s *splicer) editBlock(pl place, e job.Edit) []candidate {
 	r := hcl.RangeBetween(pl.block.TypeRange, pl.block.CloseBraceRange)
 	start, end := r.Start.Byte, r.End.Byte
 	if next := s.afterLine(end); next > 0 && blank(s.src[s.lineStart(start):start]) {
-		return []candidate{{{s.lineStart(start), next, ""}}}
+		return []candidate{{s.withoutGap(s.lineStart(start), next)}}
 	}
 	return []candidate{{{start, end, ""}}}
+}
+
+// withoutGap takes whole lines out, and of the blank lines around them the one that
+// would stand beside another, after an opening brace or before a closing one.
+func (s *splicer) withoutGap(start, end int) splice {
+	if start == 0 || end == len(s.src) {
+		return splice{start, end, ""}
+	}
+	before, after := s.lineStart(start-1), s.nextLine(end)
+	above, below := bytes.TrimSpace(s.src[before:start]), bytes.TrimSpace(s.src[end:after])
+	switch {
+	case len(below) == 0 && (len(above) == 0 || bytes.HasSuffix(above, []byte("{"))):
+		return splice{start, after, ""}
+	case len(above) == 0 && bytes.HasPrefix(below, []byte("}")):
+		return splice{before, end, ""}
+	}
+	return splice{start, end, ""}
 }
 
 func indentLines(text, indent, eol string) string {

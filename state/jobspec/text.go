@@ -24,9 +24,9 @@ func asText(v cty.Value) (string, bool) {
 	return v.AsString(), true
 }
 
-// difference is the part of from that must go, and what must take its place.
-func difference(from, to string) (gone, by string) {
-	start := 0
+// difference is the part of from that must go, where it starts, and what must take
+// its place.
+func difference(from, to string) (start int, gone, by string) {
 	for start < len(from) && start < len(to) && from[start] == to[start] {
 		start++
 	}
@@ -42,7 +42,7 @@ func difference(from, to string) (gone, by string) {
 		endFrom++
 		endTo++
 	}
-	return from[start:endFrom], to[start:endTo]
+	return start, from[start:endFrom], to[start:endTo]
 }
 
 // literals are the ways to write a value: with ${ } as it is, which job files use
@@ -153,14 +153,36 @@ func (s *splicer) replace(t *hclsyntax.TemplateExpr, old, by string) []candidate
 			if i < 0 || old == "" && by == "" {
 				break
 			}
-			start, end := r.from[at+i], r.from[at+i+len(old)]
-			for _, text := range s.written(t, by, start) {
-				out = append(out, candidate{{start, end, text}})
-			}
+			out = append(out, s.replaceAt(t, r, at+i, len(old), by)...)
 			if at += i + max(len(old), 1); at > len(r.value) || len(out) > maxCandidates {
 				break
 			}
 		}
+	}
+	return out
+}
+
+// change lists ways to make one text of another, at the place where they differ
+// first, then at any that looks like it.
+func (s *splicer) change(t *hclsyntax.TemplateExpr, from, to string) []candidate {
+	start, gone, by := difference(from, to)
+	before, after := from[:start], from[start+len(gone):]
+	var out []candidate
+	for _, r := range s.runs(t) {
+		for i := range len(r.value) - len(gone) + 1 {
+			if r.value[i:i+len(gone)] == gone && strings.HasSuffix(before, r.value[:i]) && strings.HasPrefix(after, r.value[i+len(gone):]) {
+				out = append(out, s.replaceAt(t, r, i, len(gone), by)...)
+			}
+		}
+	}
+	return append(out, s.replace(t, gone, by)...)
+}
+
+func (s *splicer) replaceAt(t *hclsyntax.TemplateExpr, r run, at, n int, by string) []candidate {
+	var out []candidate
+	start, end := r.from[at], r.from[at+n]
+	for _, text := range s.written(t, by, start) {
+		out = append(out, candidate{{start, end, text}})
 	}
 	return out
 }
@@ -176,12 +198,31 @@ func (s *splicer) written(t *hclsyntax.TemplateExpr, text string, at int) []stri
 	}
 	ways := []string{text}
 	if strings.Contains(text, "\n") {
-		ways = append(ways, strings.ReplaceAll(text, "\n", "\n"+s.indentAt(at)))
+		for _, indent := range []string{s.heredocIndent(t), s.indentAt(at)} {
+			ways = append(ways, strings.ReplaceAll(text, "\n", "\n"+indent))
+			if at > 0 && s.lineStart(at) == at { // the line that ends the heredoc
+				ways = append(ways, indentLines(text, indent, "\n"))
+			}
+		}
 	}
 	if doubled := strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text); doubled != text {
 		ways = append(ways, doubled)
 	}
 	return ways
+}
+
+// heredocIndent is the smallest indentation of a heredoc's lines, which <<- takes
+// away.
+func (s *splicer) heredocIndent(t *hclsyntax.TemplateExpr) string {
+	least, found := "", false
+	end := s.lineStart(s.contentEnd(t.Range()))
+	for at := s.nextLine(t.Range().Start.Byte); at < end; at = s.nextLine(at) {
+		indent := s.indentAt(at)
+		if !blank(s.src[at:s.nextLine(at)]) && (!found || len(indent) < len(least)) {
+			least, found = indent, true
+		}
+	}
+	return least
 }
 
 // runs are the stretches of a template that the source says as they are.
