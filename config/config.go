@@ -15,13 +15,18 @@ type Config struct {
 	Nomad    Nomad
 	Sources  []Source
 	Policies []Path // folders or files
-	State    State
-	Backup   Backup
-	Sync     Sync
-	Limits   Limits
-	Interval time.Duration // the agent's full pass
-	Settle   time.Duration // quiet time after a file event
-	Log      Log
+	// PoliciesDefault: the file names none, so what Policies says need not be there
+	// where the library is used.
+	PoliciesDefault bool
+	PolicyVars      map[string]Value // for the variables of policy files
+	Libraries       []Library
+	State           State
+	Backup          Backup
+	Sync            Sync
+	Limits          Limits
+	Interval        time.Duration // the agent's full pass
+	Settle          time.Duration // quiet time after a file event
+	Log             Log
 }
 
 // Path is a file or folder that the configuration names relative to itself.
@@ -109,7 +114,7 @@ func DefaultExclude() []string { return append([]string(nil), defaultExclude...)
 // the user gave it ("." for the one they are in).
 func Default(dir string) *Config {
 	return &Config{
-		Policies: []Path{within(dir, "policies")},
+		Policies: []Path{within(dir, "policies")}, PoliciesDefault: true,
 		State:    State{Dir: within(dir, ".reconcile"), Keep: 20},
 		Sync:     Sync{Fix: "report", Drift: "report", Create: "report", Prune: "report"},
 		Limits:   Limits{Concurrency: 4, MaxChanges: 5},

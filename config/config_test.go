@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 var update = flag.Bool("update", false, "write the expected diagnostics of testdata/bad-*.hcl")
@@ -101,6 +102,16 @@ func TestLoadFull(t *testing.T) {
 			Include: []string{"**/*.hcl", "**/*.nomad", "**/*.job"}, Exclude: []string{"**/*.vars.hcl"},
 		}},
 		Policies: []config.Path{at(t, "etc/policies"), at(t, "shared/sudo.policy.hcl")},
+		PolicyVars: map[string]config.Value{
+			"max_memory": {Value: cty.NumberIntVal(4096)},
+			"teams":      {Value: cty.TupleVal([]cty.Value{cty.StringVal("web"), cty.StringVal("data")})},
+		},
+		Libraries: []config.Library{{
+			Name: "images", Enforce: "warn", Fix: new(false),
+			Vars: map[string]config.Value{"allowed_registries": {Value: cty.TupleVal([]cty.Value{cty.StringVal("registry.example.com")})}},
+		}, {
+			Name: "sudo", Vars: map[string]config.Value{},
+		}},
 		State:    config.State{Dir: at(t, "/var/lib/reconcile"), Keep: 5},
 		Backup:   config.Backup{Beside: true},
 		Sync:     config.Sync{Fix: "apply", Drift: "correct", Create: "register", Prune: "stop"},
@@ -109,8 +120,24 @@ func TestLoadFull(t *testing.T) {
 		Settle:   0,
 		Log:      config.Log{Level: "debug", Format: "json"},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(config.VarFile{}, "Range")); diff != "" {
+	ignored := cmp.Options{
+		cmpopts.IgnoreFields(config.VarFile{}, "Range"), cmpopts.IgnoreFields(config.Value{}, "Range", "Name"),
+		cmpopts.IgnoreFields(config.Library{}, "Range", "Exceptions"), cmp.Comparer(cty.Value.RawEquals),
+	}
+	if diff := cmp.Diff(want, got, ignored); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if e := got.Libraries[0].Exceptions; len(e) != 1 || e[0].Type != "exception" {
+		t.Errorf("exceptions %v", e)
+	}
+	for _, v := range []struct{ at, want string }{
+		{string(got.PolicyVars["max_memory"].Range.SliceBytes(src)), "4096"}, {string(got.PolicyVars["max_memory"].Name.SliceBytes(src)), "max_memory"},
+		{string(got.Libraries[0].Vars["allowed_registries"].Name.SliceBytes(src)), "allowed_registries"},
+		{string(got.Libraries[0].Range.SliceBytes(src)), `"images"`},
+	} {
+		if v.at != v.want {
+			t.Errorf("the place of %s is that of %s", v.want, v.at)
+		}
 	}
 	for _, f := range []config.VarFile{got.Sources[0].VarFiles[1], got.Sources[0].JobVars[2].Files[1]} {
 		if text := string(f.Range.SliceBytes(src)); !strings.Contains(text, filepath.Base(f.Shown)) || strings.Contains(text, "[") {

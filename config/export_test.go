@@ -13,6 +13,7 @@ func KeysForTest() []string {
 	}
 	add("", topFields(c))
 	add("source.", sourceFields("", &Source{}))
+	add("library.", libraryFields(&Library{}))
 	for name, f := range blocks {
 		add(name+".", f(c))
 	}

@@ -41,7 +41,9 @@ func Load(path string, src []byte) (*Config, hcl.Diagnostics) {
 
 func (c *Config) decode(body hcl.Body) hcl.Diagnostics {
 	schema := attributes(topFields(c))
-	schema.Blocks = []hcl.BlockHeaderSchema{{Type: "source", LabelNames: []string{"kind", "name"}}}
+	schema.Blocks = []hcl.BlockHeaderSchema{
+		{Type: "source", LabelNames: []string{"kind", "name"}}, {Type: "library", LabelNames: []string{"name"}},
+	}
 	for _, name := range slices.Sorted(maps.Keys(blocks)) {
 		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: name})
 	}
@@ -50,8 +52,8 @@ func (c *Config) decode(body hcl.Body) hcl.Diagnostics {
 	seen := map[string]*hcl.Block{}
 	for _, block := range content.Blocks {
 		name := block.Type
-		if name == "source" {
-			name += " " + block.Labels[1]
+		if n := len(block.Labels); n > 0 {
+			name += " " + block.Labels[n-1]
 		}
 		if first := seen[name]; first != nil {
 			diags = append(diags, duplicate(first, block))
@@ -64,8 +66,11 @@ func (c *Config) decode(body hcl.Body) hcl.Diagnostics {
 }
 
 func (c *Config) decodeBlock(block *hcl.Block) hcl.Diagnostics {
-	if block.Type == "source" {
+	switch block.Type {
+	case "source":
 		return c.decodeSource(block)
+	case "library":
+		return c.decodeLibrary(block)
 	}
 	return decodeBody(block.Body, blocks[block.Type](c))
 }
@@ -92,9 +97,17 @@ func (c *Config) dir() string { return filepath.Dir(c.Path) }
 
 func topFields(c *Config) fields {
 	return fields{
-		"policies": pathList(c.dir(), &c.Policies),
-		"interval": duration(&c.Interval, true),
-		"settle":   duration(&c.Settle, false),
+		"policies":    policyPaths(c),
+		"policy_vars": policyVars(&c.PolicyVars),
+		"interval":    duration(&c.Interval, true),
+		"settle":      duration(&c.Settle, false),
+	}
+}
+
+func policyPaths(c *Config) taker {
+	return func(attr *hcl.Attribute) hcl.Diagnostics {
+		c.PoliciesDefault = false
+		return pathList(c.dir(), &c.Policies)(attr)
 	}
 }
 
@@ -171,9 +184,12 @@ func take(attrs hcl.Attributes, f fields) hcl.Diagnostics {
 func duplicate(first, again *hcl.Block) *hcl.Diagnostic {
 	what := again.Type + " block"
 	next := "merge the two"
-	if again.Type == "source" {
+	switch again.Type {
+	case "source":
 		what = fmt.Sprintf("source %q", again.Labels[1])
 		next = "give this one another name"
+	case "library":
+		what = fmt.Sprintf("library %q", again.Labels[0])
 	}
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError,

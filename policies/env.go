@@ -153,7 +153,7 @@ func (d *decoder) notForbidden(e envInvariant, at hcl.Range, list, key string) {
 // check asks in the order of the attributes in the reference. Doubts are one
 // finding per rule, or a template that makes its keys at run time would drown the rest.
 func (e envInvariant) check(at place) ([]finding, hcl.Diagnostics) {
-	c := envCheck{envInvariant: e, env: environmentOf(at.task, at.path), at: at}
+	c := envCheck{envInvariant: e, env: at.task.environment(), at: at}
 	c.missing()
 	c.differing()
 	c.forbiddenKeys()
@@ -164,7 +164,7 @@ func (e envInvariant) check(at place) ([]finding, hcl.Diagnostics) {
 // envCheck holds one task's environment against the invariant.
 type envCheck struct {
 	envInvariant
-	env   environment
+	env   *environment
 	at    place
 	found []finding
 	diags hcl.Diagnostics

@@ -35,10 +35,13 @@ const (
 	cannotTell
 )
 
-func environmentOf(t *api.Task, task job.Path) environment {
-	e := environment{path: task.Attr("env"), block: t.Env, made: map[string]made{}, may: map[string]job.Path{}}
+func environmentOf(t *api.Task, task job.Path) *environment {
+	e := &environment{path: task.Attr("env"), block: t.Env}
 	for i, tmpl := range t.Templates {
 		if tmpl != nil && tmpl.Envvars != nil && *tmpl.Envvars {
+			if e.made == nil {
+				e.made, e.may = map[string]made{}, map[string]job.Path{}
+			}
 			e.template(tmpl, task.Elem("template", i))
 		}
 	}

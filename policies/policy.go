@@ -103,25 +103,24 @@ func (p *policy) check(side Side, s *scope) (out []finding, selected bool, diags
 		}
 	}
 	selected = false
-	for g, group := range s.given.TaskGroups {
-		inGroup := whole
-		inGroup.group, inGroup.path = g, groupPath(group)
-		first := true
-		for t, task := range group.Tasks {
-			if skipped(task) || !p.match.selectsTask(task) {
-				continue
-			}
-			if !selected {
-				ask(whole, jobScope)
-			}
-			if first {
-				ask(inGroup, groupScope)
-			}
-			selected, first = true, false
-			at := inGroup
-			at.slot, at.task, at.path = t, task, taskPath(group, task)
-			ask(at, taskScope)
+	tasks := s.allTasks()
+	inGroup := whole
+	for i := range tasks {
+		t := &tasks[i]
+		if !p.match.selectsTask(t.Task) {
+			continue
 		}
+		if !selected {
+			ask(whole, jobScope)
+		}
+		if !selected || inGroup.group != t.group {
+			inGroup.group, inGroup.path = t.group, t.path[:1:1]
+			ask(inGroup, groupScope)
+		}
+		selected = true
+		at := inGroup
+		at.slot, at.task, at.path = t.slot, t, t.path
+		ask(at, taskScope)
 	}
 	return out, selected, diags
 }

@@ -57,6 +57,36 @@ type scope struct {
 	uses        uses
 	filled      *api.Job
 	values      map[slot]cty.Value
+	tasks       []taskFacts // in order; made when first asked for
+}
+
+// taskFacts are what every policy asks about a task.
+type taskFacts struct {
+	*api.Task
+	path        job.Path
+	group, slot int
+	env         *environment // made when first asked for
+}
+
+func (s *scope) allTasks() []taskFacts {
+	if s.tasks != nil {
+		return s.tasks
+	}
+	for g, group := range s.given.TaskGroups {
+		for t, task := range group.Tasks {
+			if !skipped(task) {
+				s.tasks = append(s.tasks, taskFacts{Task: task, path: taskPath(group, task), group: g, slot: t})
+			}
+		}
+	}
+	return s.tasks
+}
+
+func (t *taskFacts) environment() *environment {
+	if t.env == nil {
+		t.env = environmentOf(t.Task, t.path)
+	}
+	return t.env
 }
 
 // slot is a value that expressions share: the job's and the live one's have no
@@ -67,7 +97,7 @@ type slot struct {
 }
 
 func newScope(j, live *api.Job, u uses) *scope {
-	return &scope{given: j, live: live, uses: u, values: map[slot]cty.Value{}}
+	return &scope{given: j, live: live, uses: u}
 }
 
 func canonical(j *api.Job) *api.Job {
@@ -90,6 +120,9 @@ func (s *scope) value(at slot) cty.Value {
 	v, ok := s.values[at]
 	if !ok {
 		v = s.make(at)
+		if s.values == nil {
+			s.values = map[slot]cty.Value{}
+		}
 		s.values[at] = v
 	}
 	return v
@@ -107,7 +140,18 @@ func (s *scope) make(at slot) cty.Value {
 	case "task":
 		return s.uses.project(at.root, s.canonical().TaskGroups[at.group].Tasks[at.task])
 	}
-	return s.uses.project(at.root, s.canonical())
+	return s.uses.project(at.root, s.jobAlone())
+}
+
+// jobAlone is the job for expressions that do not look into its groups, which are
+// most of it.
+func (s *scope) jobAlone() *api.Job {
+	if s.filled != nil || s.uses["job"][whole] || s.uses["job"]["group"] {
+		return s.canonical()
+	}
+	j := *s.given
+	j.TaskGroups = nil
+	return canonical(&j)
 }
 
 // place is what a block of a policy is asked about: a task, or for rules a group
@@ -115,7 +159,7 @@ func (s *scope) make(at slot) cty.Value {
 type place struct {
 	scope       *scope
 	params      map[string]cty.Value // the variables and locals of the policy's file
-	task        *api.Task            // nil for a group or the job
+	task        *taskFacts           // nil for a group or the job
 	path        job.Path
 	group, slot int      // the group's position in the job, the task's in the group; -1 for none
 	each        *element // of a rule with for_each
@@ -155,7 +199,7 @@ func (p place) root(name string) (job.Path, bool) {
 	case name == "group" && p.group >= 0:
 		return groupPath(p.scope.given.TaskGroups[p.group]), true
 	case name == "task" && p.task != nil:
-		return taskPath(p.scope.given.TaskGroups[p.group], p.task), true
+		return p.task.path, true
 	}
 	return nil, false
 }

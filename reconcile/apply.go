@@ -169,7 +169,7 @@ func (r *run) refused(ctx context.Context, p Plan) (string, error) {
 	if r.Nomad == nil {
 		return "", nil
 	}
-	if p.change.fileSource != nil && !p.change.usesFS {
+	if p.change.fileSource != nil && !p.change.localParse {
 		theirs, err := r.Nomad.Parse(ctx, r.id.Namespace, p.change.fileSource)
 		switch {
 		case errors.Is(err, nomad.ErrForbidden):

@@ -67,7 +67,8 @@ func facts(o Observation) Plan {
 	}
 	p.change = change{basis: o.Basis}
 	if o.File != nil && o.File.Spec != nil {
-		p.change.root, p.change.doc, p.change.usesFS = o.File.Root, o.File.Doc, o.File.Spec.UsesFS
+		p.change.root, p.change.doc = o.File.Root, o.File.Doc
+		p.change.localParse = o.File.Spec.UsesFS || o.File.Spec.JSON()
 		if o.File.Desired != nil {
 			p.change.fileJob, p.change.fileSource = o.File.Desired, desiredSubmission(o)
 		}

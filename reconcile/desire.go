@@ -28,18 +28,22 @@ func (p *Planner) desire(o *Observation) {
 		return
 	}
 	f := o.File
-	fileJob := inNamespace(f.Spec.Job, o.ID)
-	verdict, diags := p.Policies.Check(policies.FileSide, fileJob, live)
-	f.Verdict, f.Diagnostics = verdict, append(f.Diagnostics, diags...)
-	f.Findings = located(f, verdict.Findings)
-	if diags.HasErrors() {
-		o.Held = policyError(diags)
-		return
-	}
-	o.Held = f.edit(o.ID)
+	o.Held = f.Check(p.Policies, o.ID, live)
 	if f.Desired != nil {
 		f.Desired = keepScaledCounts(f.Desired, live)
 	}
+}
+
+// Check holds a file that parses against the policies: what they find and where,
+// and the file's bytes with every fix. A hold says why there are no such bytes.
+func (f *File) Check(set *policies.Set, id job.ID, live *api.Job) *Hold {
+	verdict, diags := set.Check(policies.FileSide, inNamespace(f.Spec.Job, id), live)
+	f.Verdict, f.Diagnostics = verdict, append(f.Diagnostics, diags...)
+	f.Findings = located(f, verdict.Findings)
+	if diags.HasErrors() {
+		return policyError(diags)
+	}
+	return f.edit(id)
 }
 
 // edit works out the desired job and splices the file.
@@ -181,7 +185,8 @@ func (l *Live) liveSubmission(believed bool) (*api.JobSubmission, error) {
 }
 
 // parseSubmission is the submission's source as a job file; nil where there is
-// none or it is not HCL or does not parse.
+// none or it does not parse, and where it is JSON: no edit can be spliced into that,
+// so nobody needs to know whether to believe it.
 func (l *Live) parseSubmission() *jobspec.File {
 	sub := l.Submission
 	if sub == nil || sub.Format != "hcl2" {

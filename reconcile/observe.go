@@ -30,16 +30,17 @@ type draft struct {
 	unnamed bool // the file does not say which job it means; id is the file's name
 }
 
-// readDraft reads one file of a source; false where it holds no job.
+// readDraft reads one file of a source; false where it holds no job, and then the
+// draft has its bytes alone.
 func (p *Planner) readDraft(src *Source, path string) (draft, bool) {
 	doc, err := src.Read(path)
 	if err != nil {
 		return unreadDraft(src, doc, err), true
 	}
-	if !jobspec.IsJob(doc.Bytes) {
-		return draft{}, false
-	}
 	d := draft{source: src, doc: doc}
+	if !jobspec.IsJob(doc.Bytes) {
+		return d, false
+	}
 	d.parse(p.inputs(src, doc, nil))
 	d.id, d.unnamed = d.identity(), d.spec == nil && jobspec.Name(doc.Bytes) == ""
 	return d, true

@@ -33,6 +33,7 @@ type look struct {
 	unread  bool   // not all is known of the file
 	diags   hcl.Diagnostics
 	sources []jobspec.VarFile // what diags and the plan's warnings point into
+	skipped *Skipped          // the file holds no job; the rest is empty
 }
 
 type sourceFile struct {
@@ -77,7 +78,7 @@ func (ps *pass) recollect() error {
 func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
 	d, isJob := ps.readDraft(f.source, f.path)
 	if !isJob {
-		return look{}, nil
+		return look{skipped: ps.skip(d.doc)}, nil
 	}
 	l := look{id: d.id, name: d.doc.Name, unread: d.spec == nil}
 	if !ps.sel.holds(d) {
@@ -98,6 +99,15 @@ func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
 	return l, nil
 }
 
+// skip says what a file without a job is, where somebody asks for it.
+func (ps *pass) skip(doc source.Document) *Skipped {
+	if !ps.sel.all() && !slices.Contains(ps.sel.Files, doc.Path) {
+		return nil
+	}
+	f := jobspec.Recognize(doc.Name, doc.Bytes)
+	return &Skipped{File: doc.Name, Path: doc.Path, Kind: f.Kind, Reason: f.String(), Next: f.Next}
+}
+
 func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 	o.Open = ps.open[o.ID]
 	ps.desire(o)
@@ -114,12 +124,17 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 // result joins the looks: two files may mean one job, and a job's file may be
 // gone.
 func (ps *pass) result(ctx context.Context, looks []look) (Result, error) {
+	r := Result{Sources: map[string]*hcl.File{}}
+	for _, l := range looks {
+		if l.skipped != nil {
+			r.Skipped = append(r.Skipped, *l.skipped)
+		}
+	}
 	looks = slices.DeleteFunc(looks, func(l look) bool { return l.name == "" })
 	byID := map[job.ID][]look{}
 	for _, l := range looks {
 		byID[l.id] = append(byID[l.id], l)
 	}
-	r := Result{Sources: map[string]*hcl.File{}}
 	for _, same := range byID {
 		if slices.ContainsFunc(same, func(l look) bool { return l.plan != nil }) {
 			r.Plans = append(r.Plans, planOf(same))

@@ -106,12 +106,16 @@ type change struct {
 	after      []byte          // the file as it will be; nil where it stays
 	fileJob    *api.Job        // what the file will evaluate to
 	fileSource *api.JobSubmission
-	usesFS     bool // the server refuses to parse it
+	localParse bool // the server cannot parse it: filesystem functions, JSON
 	register   *api.Job
 	submission *api.JobSubmission
 	basis      history.Basis
 	of         string // the run that is rolled back
 }
+
+// After is the file's text as it will be; nil where it stays, and of a plan that
+// is to be shown alone.
+func (p Plan) After() []byte { return p.change.after }
 
 // Does reports whether carrying the plan out changes anything.
 func (p Plan) Does() bool { return len(p.Actions) > 0 }

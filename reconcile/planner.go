@@ -21,6 +21,8 @@ type Source struct {
 	VarFiles  []jobspec.VarFile
 	JobVars   []JobVars // over VarFiles, a later one over an earlier one
 	FilesFrom string    // FilesFromJob, FilesFromSource; empty: the one, then the other
+
+	Text *source.Document // instead of the folder's files: a text that is no file, such as standard input
 }
 
 // Planner looks and computes: it never changes a file or a job.
@@ -53,11 +55,23 @@ func (s Selection) holds(d draft) bool {
 	return s.all() || s.named(d.id) || slices.Contains(s.Files, d.doc.Path)
 }
 
-// Result is one pass: the plans, ordered by job, and what could not be read.
+// Skipped is a file of a source that holds no job.
+type Skipped struct {
+	File   string // as users see it
+	Path   string // absolute
+	Kind   string // what it looks like, in the singular: "variable file"
+	Reason string // ... and why
+	Next   string // what to do with it
+}
+
+// Result is one pass: the plans, ordered by job, what was passed over, in the order
+// of the sources, and what could not be read.
 type Result struct {
 	Plans       []Plan
+	Skipped     []Skipped       // of the files that were asked for
 	Diagnostics hcl.Diagnostics // errors and warnings of job files and policies
 	Sources     map[string]*hcl.File
+	Unmatched   []policies.Info // policies that select none of the jobs, in their order; none where not all jobs are known
 }
 
 // Plan observes, desires, previews and decides, for every selected job. A

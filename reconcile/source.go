@@ -7,7 +7,24 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"nomad-reconcile/state/jobspec"
+	"nomad-reconcile/state/source"
 )
+
+// List is what Directory lists; of a source of one text, that text.
+func (s *Source) List() ([]string, error) {
+	if s.Text != nil {
+		return []string{s.Text.Path}, nil
+	}
+	return s.Directory.List()
+}
+
+// Read is the file at an absolute path that List gave.
+func (s *Source) Read(path string) (source.Document, error) {
+	if s.Text != nil {
+		return *s.Text, nil
+	}
+	return s.Directory.Read(path)
+}
 
 // JobVars are the variable files of those job files of a source that a glob
 // matches: by their path relative to the source or, without a slash, by their

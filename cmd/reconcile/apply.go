@@ -38,10 +38,11 @@ func runApply(in *invocation) int {
 	defer progress.Close()
 	applier := s.applier(in, "apply", progress)
 	settled, settleCode := in.settleOpen(ctx, s, applier)
-	plans, code, err := in.plan(ctx, s, f.syncOf(s.config))
+	result, code, err := in.plan(ctx, s, f.syncOf(s.config))
 	if err != nil {
 		return in.refuse(err)
 	}
+	plans := result.Plans
 	if !f.json {
 		report.Plans(in.stdout, plans, applying(in.out, true))
 	}

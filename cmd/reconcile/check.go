@@ -51,7 +51,7 @@ func runCheck(in *invocation) int {
 	debug.SetGCPercent(shortLivedGC)
 	result, err := planner.Plan(ctx, sel, reconcile.Sync{Fix: true, Person: true})
 	if err == nil {
-		err = unknown(sel, result.Plans)
+		err = in.unknown(sel, result)
 	}
 	if err != nil {
 		return in.refuse(err)
@@ -61,9 +61,10 @@ func runCheck(in *invocation) int {
 		code = worst(code, in.fixFiles(ctx, p, result.Plans))
 	}
 	if format == "json" {
-		err = report.ChecksJSON(in.stdout, result.Plans)
+		err = report.ChecksJSON(in.stdout, result.Plans, result.Skipped)
 	} else {
 		report.Checks(in.stdout, result.Plans, applying(in.out, fix))
+		report.Skipped(in.stdout, result.Skipped, in.out)
 	}
 	if err != nil {
 		return in.refuse(err)

@@ -76,15 +76,15 @@ func (in *invocation) open(w wants, remember bool) (*session, error) {
 }
 
 // plan makes the plans; what is wrong with files and policies is printed.
-func (in *invocation) plan(ctx context.Context, s *session, sync reconcile.Sync) ([]reconcile.Plan, int, error) {
+func (in *invocation) plan(ctx context.Context, s *session, sync reconcile.Sync) (reconcile.Result, int, error) {
 	result, err := s.planner.Plan(ctx, s.sel, sync)
+	if err == nil {
+		err = in.unknown(s.sel, result)
+	}
 	if err != nil {
-		return nil, exitError, err
+		return reconcile.Result{}, exitError, err
 	}
-	if err := unknown(s.sel, result.Plans); err != nil {
-		return nil, exitError, err
-	}
-	return result.Plans, in.mistakes(result.Diagnostics, result.Sources), nil
+	return result, in.mistakes(result.Diagnostics, result.Sources), nil
 }
 
 func runPlan(in *invocation) int {
@@ -108,18 +108,19 @@ func runPlan(in *invocation) int {
 		return in.refuse(err)
 	}
 	s.planner.ReadOnly = true
-	plans, code, err := in.plan(ctx, s, f.syncOf(s.config))
+	result, code, err := in.plan(ctx, s, f.syncOf(s.config))
 	if err != nil {
 		return in.refuse(err)
 	}
 	if f.json {
-		if err := report.PlansJSON(in.stdout, plans); err != nil {
+		if err := report.PlansJSON(in.stdout, result.Plans, result.Skipped); err != nil {
 			return in.refuse(err)
 		}
 	} else {
-		report.Plans(in.stdout, plans, in.out)
+		report.Plans(in.stdout, result.Plans, in.out)
+		report.Skipped(in.stdout, result.Skipped, in.out)
 	}
-	return worst(code, planCode(plans, detailed))
+	return worst(code, planCode(result.Plans, detailed))
 }
 
 // refuse prints an error unless it was shown already.

@@ -26,10 +26,11 @@ import (
 // project is a loaded configuration with its policies: what all verbs that read
 // the config work on.
 type project struct {
-	config   *config.Config
-	policies *policies.Set
-	sources  []reconcile.Source
-	watch    []string // what the agent watches beside the sources
+	config      *config.Config
+	policies    *policies.Set
+	policyFiles []policies.Source
+	sources     []reconcile.Source
+	watch       []string // what the agent watches beside the sources
 }
 
 const defaultConfig = "reconcile.hcl"
@@ -77,7 +78,7 @@ func (sh *shell) load(w wants) (*project, error) {
 	for _, path := range cfg.Policies {
 		p.watch = append(p.watch, path.Abs)
 	}
-	return p, sh.loadPolicies(p, cfg.Policies)
+	return p, sh.loadPolicies(p, map[string]*hcl.File{w.config: {Bytes: src}})
 }
 
 // loadBare makes a project of -policy and the files and folders named.
@@ -85,6 +86,10 @@ func (sh *shell) loadBare(w wants) (*project, error) {
 	cfg := config.Default(".")
 	cfg.Policies = nil
 	for _, path := range w.policies {
+		if name, ok := strings.CutPrefix(path, libraryPrefix); ok {
+			cfg.Libraries = append(cfg.Libraries, config.Library{Name: name})
+			continue
+		}
 		abs, err := filepath.Abs(path)
 		if err != nil {
 			return nil, err
@@ -102,7 +107,7 @@ func (sh *shell) loadBare(w wants) (*project, error) {
 		}
 		p.sources = append(p.sources, s)
 	}
-	return p, sh.loadPolicies(p, cfg.Policies)
+	return p, sh.loadPolicies(p, map[string]*hcl.File{})
 }
 
 func bareSource(arg string) (reconcile.Source, error) {
@@ -173,26 +178,33 @@ func (v *varFiles) read(named []config.VarFile) []jobspec.VarFile {
 	return out
 }
 
-// loadPolicies reads every policy file: files as named, folders with all
-// *.policy.hcl below.
-func (sh *shell) loadPolicies(p *project, paths []config.Path) error {
+// loadPolicies reads every policy file, files as named and folders with all
+// *.policy.hcl below, and those of the library. The files given are for snippets.
+func (sh *shell) loadPolicies(p *project, files map[string]*hcl.File) error {
 	var sources []policies.Source
-	for _, path := range paths {
+	for _, path := range p.config.Policies {
 		found, err := policyFiles(path)
+		if p.config.PoliciesDefault && len(p.config.Libraries) > 0 && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		sources = append(sources, found...)
 	}
-	set, diags := policies.Load(sources, policies.Options{Gates: gates.Kinds()})
-	files := map[string]*hcl.File{}
+	shared, diags := fromLibrary(p.config.Libraries)
+	sources = append(sources, shared...)
 	for _, s := range sources {
 		files[s.Name] = &hcl.File{Bytes: s.Bytes}
 	}
 	if sh.mistakes(diags, files) != exitOK {
 		return errShown
 	}
-	p.policies = set
+	set, diags := policies.Load(sources, policies.Options{Gates: gates.Kinds(), Vars: givens(p.config.PolicyVars), Now: sh.now()})
+	if sh.mistakes(diags, files) != exitOK {
+		return errShown
+	}
+	p.policies, p.policyFiles = set, sources
 	return nil
 }
 
@@ -296,7 +308,7 @@ func (p *project) selection(args []string) (reconcile.Selection, error) {
 }
 
 func looksLikeFile(arg string) bool {
-	return slices.Contains([]string{".hcl", ".nomad", ".job"}, filepath.Ext(arg))
+	return slices.Contains([]string{".hcl", ".nomad", ".job", ".json"}, filepath.Ext(arg))
 }
 
 // below is the files of the sources that are arg or in the folder arg.
@@ -320,14 +332,24 @@ func (p *project) below(arg string) ([]string, error) {
 	return out, nil
 }
 
-// unknown is an error for a job that was named and is nowhere.
-func unknown(sel reconcile.Selection, plans []reconcile.Plan) error {
+// unknown is an error for a job that was named and is nowhere, and for a file that
+// was named and holds none.
+func (in *invocation) unknown(sel reconcile.Selection, r reconcile.Result) error {
 	for _, name := range sel.Jobs {
-		known := slices.ContainsFunc(plans, func(p reconcile.Plan) bool {
+		known := slices.ContainsFunc(r.Plans, func(p reconcile.Plan) bool {
 			return p.ID.Name == name || p.ID.Name+"@"+p.ID.Namespace == name
 		})
 		if !known {
 			return fmt.Errorf("no job file of the sources declares the job %q; `reconcile plan` without arguments lists what they declare", name)
+		}
+	}
+	for _, arg := range in.args {
+		abs, err := filepath.Abs(arg)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(r.Skipped, func(s reconcile.Skipped) bool { return s.Path == abs }); i >= 0 {
+			return fmt.Errorf("%s holds no job: it %s; %s", arg, r.Skipped[i].Reason, r.Skipped[i].Next)
 		}
 	}
 	return nil

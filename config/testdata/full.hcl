@@ -51,3 +51,22 @@ log {
   level  = "debug"
   format = "json"
 }
+
+policy_vars = {
+  max_memory = 4096
+  "teams"    = ["web", "data"]
+}
+
+library "images" {
+  allowed_registries = ["registry.example.com"]
+  enforce            = "warn"
+  fix                = false
+
+  exception {
+    job     = ["legacy-*"]
+    reason  = "moves in spring"
+    expires = "2027-03-31"
+  }
+}
+
+library "sudo" {}

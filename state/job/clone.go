@@ -2,6 +2,7 @@ package job
 
 import (
 	"reflect"
+	"sync"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -18,35 +19,92 @@ func clone(v reflect.Value) reflect.Value {
 			return v
 		}
 	}
-	out := reflect.New(v.Type()).Elem()
 	switch v.Kind() {
 	case reflect.Pointer:
 		p := reflect.New(v.Type().Elem())
-		p.Elem().Set(clone(v.Elem()))
-		out.Set(p)
+		cloneInto(p.Elem(), v.Elem())
+		return p
 	case reflect.Interface:
+		out := reflect.New(v.Type()).Elem()
 		out.Set(clone(v.Elem()))
+		return out
 	case reflect.Struct:
-		out.Set(v)
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				out.Field(i).Set(clone(v.Field(i)))
-			}
-		}
+		out := reflect.New(v.Type()).Elem()
+		cloneInto(out, v)
+		return out
 	case reflect.Slice:
-		out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
-		for i := range v.Len() {
-			out.Index(i).Set(clone(v.Index(i)))
-		}
+		return cloneSlice(v)
 	case reflect.Map:
-		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
-		for _, k := range v.MapKeys() {
-			out.SetMapIndex(k, clone(v.MapIndex(k)))
+		return cloneMap(v)
+	}
+	return v
+}
+
+// cloneInto copies a value to a place, and of a struct goes into what it shares.
+func cloneInto(out, v reflect.Value) {
+	if v.Kind() != reflect.Struct {
+		out.Set(clone(v))
+		return
+	}
+	out.Set(v)
+	for _, i := range sharing(v.Type()) {
+		if f := v.Field(i); !f.IsZero() {
+			cloneInto(out.Field(i), f)
 		}
-	default:
-		out.Set(v)
+	}
+}
+
+func cloneSlice(v reflect.Value) reflect.Value {
+	out := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+	if !shares(v.Type().Elem()) {
+		reflect.Copy(out, v)
+		return out
+	}
+	for i := range v.Len() {
+		cloneInto(out.Index(i), v.Index(i))
 	}
 	return out
+}
+
+func cloneMap(v reflect.Value) reflect.Value {
+	out := reflect.MakeMapWithSize(v.Type(), v.Len())
+	deep := shares(v.Type().Elem())
+	for it := v.MapRange(); it.Next(); {
+		value := it.Value()
+		if deep {
+			value = clone(value)
+		}
+		out.SetMapIndex(it.Key(), value)
+	}
+	return out
+}
+
+// shares reports whether a copy of such a value shares memory with it.
+func shares(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
+		return true
+	case reflect.Struct:
+		return len(sharing(t)) > 0
+	}
+	return false
+}
+
+var sharingFields sync.Map // reflect.Type -> []int
+
+// sharing is the exported fields of a struct whose copies share memory.
+func sharing(t reflect.Type) []int {
+	if known, ok := sharingFields.Load(t); ok {
+		return known.([]int)
+	}
+	var fields []int
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && shares(f.Type) {
+			fields = append(fields, i)
+		}
+	}
+	sharingFields.Store(t, fields)
+	return fields
 }
 
 // Equal reports whether two jobs say the same, fields that only the server sets

@@ -3,8 +3,10 @@ package jobspec
 import (
 	"fmt"
 	"maps"
+	"math/big"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -345,29 +347,103 @@ func (d *decoder) attribute(expr hclsyntax.Expression, s *scope, field reflect.V
 	}
 }
 
-// simple sets the strings, numbers and bools that most attributes are.
+// simple sets what most attributes are, without the detour by which any value
+// gets into any field.
 func (d *decoder) simple(value cty.Value, field reflect.Value) bool {
 	t := field.Type()
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if !isSimple(value, t) {
+		return false
+	}
+	field = settable(field)
+	switch t.Kind() {
+	case reflect.String:
+		field.SetString(plainText(value))
+	case reflect.Bool:
+		field.SetBool(value.True())
+	case reflect.Slice:
+		field.Set(reflect.ValueOf(texts(value)).Convert(t))
+	case reflect.Map:
+		field.Set(reflect.ValueOf(textMap(value)).Convert(t))
+	default:
+		n, _ := value.AsBigFloat().Int64()
+		field.SetInt(n)
+	}
+	return true
+}
+
+// settable is the field, or what a new pointer in it points to.
+func settable(field reflect.Value) reflect.Value {
+	if field.Kind() != reflect.Pointer {
+		return field
+	}
+	field.Set(reflect.New(field.Type().Elem()))
+	return field.Elem()
+}
+
+// plainText: PORT = 8080 is common, and cty takes a long way to print a number.
+func plainText(value cty.Value) string {
+	if value.Type() == cty.String {
+		return value.AsString()
+	}
+	n, _ := value.AsBigFloat().Int64()
+	return strconv.FormatInt(n, 10)
+}
+
+func isWhole(value cty.Value) bool {
+	if value.Type() != cty.Number {
+		return false
+	}
+	n, accuracy := value.AsBigFloat().Int64()
+	return accuracy == big.Exact && (n != 0 || !value.AsBigFloat().Signbit())
+}
+
+func isSimple(value cty.Value, t reflect.Type) bool {
 	if value.IsNull() || !value.IsKnown() || value.IsMarked() || t == durationType {
 		return false
 	}
-	target := reflect.New(t).Elem()
-	switch {
-	case t.Kind() == reflect.String && value.Type() == cty.String:
-		target.SetString(value.AsString())
-	case t.Kind() == reflect.Bool && value.Type() == cty.Bool:
-		target.SetBool(value.True())
-	default:
-		return false
+	switch t.Kind() {
+	case reflect.String:
+		return value.Type() == cty.String || isWhole(value)
+	case reflect.Bool:
+		return value.Type() == cty.Bool
+	case reflect.Int:
+		return isWhole(value)
+	case reflect.Slice:
+		return t.Elem().Kind() == reflect.String && (value.Type().IsTupleType() || value.Type().IsListType()) && allTexts(value)
+	case reflect.Map:
+		return t.Elem().Kind() == reflect.String && (value.Type().IsObjectType() || value.Type().IsMapType()) && allTexts(value)
 	}
-	if field.Kind() == reflect.Pointer {
-		target = target.Addr()
+	return false
+}
+
+func allTexts(value cty.Value) bool {
+	for it := value.ElementIterator(); it.Next(); {
+		if _, v := it.Element(); v.Type() != cty.String || v.IsNull() || !v.IsKnown() || v.IsMarked() {
+			return false
+		}
 	}
-	field.Set(target)
 	return true
+}
+
+func texts(value cty.Value) []string {
+	out := make([]string, 0, value.LengthInt())
+	for it := value.ElementIterator(); it.Next(); {
+		_, v := it.Element()
+		out = append(out, v.AsString())
+	}
+	return out
+}
+
+func textMap(value cty.Value) map[string]string {
+	out := make(map[string]string, value.LengthInt())
+	for it := value.ElementIterator(); it.Next(); {
+		k, v := it.Element()
+		out[k.AsString()] = v.AsString()
+	}
+	return out
 }
 
 func assign(value cty.Value, field reflect.Value) error {
@@ -393,7 +469,8 @@ func (d *decoder) duration(value cty.Value, expr hclsyntax.Expression, field ref
 			d.errorf(expr.Range(), "Unsuitable value type", "%q is not a duration such as \"30s\" or \"1h30m\".", value.AsString())
 			return
 		}
-		value = cty.NumberIntVal(int64(dur))
+		settable(field).SetInt(int64(dur))
+		return
 	}
 	if value.Type() != cty.Number {
 		d.errorf(expr.Range(), "Unsuitable value type", "A duration such as \"30s\" is required here, not a %s.", value.Type().FriendlyName())

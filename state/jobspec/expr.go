@@ -43,16 +43,90 @@ func (s *scope) child(iterator string, key, value cty.Value) *scope {
 // value evaluates an expression as Nomad does. Literals need no context, which
 // is what keeps parsing fast.
 func (d *decoder) value(expr hclsyntax.Expression, s *scope) (cty.Value, hcl.Diagnostics) {
-	if isLiteral(expr) {
-		return expr.Value(nil)
+	if v, ok := written(expr); ok {
+		return v, nil
 	}
-	b := binder{decoder: d, scope: s}
-	hclsyntax.Walk(expr, &b)
+	d.bind(expr, s)
 	value, diags := expr.Value(s.ctx)
 	for _, diag := range diags {
 		d.nameUndefined(diag)
 	}
 	return value, diags
+}
+
+// written is the value of an expression that is written out.
+func written(expr hclsyntax.Expression) (cty.Value, bool) {
+	switch e := expr.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return e.Val, true
+	case *hclsyntax.TemplateExpr:
+		return writtenText(e)
+	case *hclsyntax.TupleConsExpr:
+		values := make([]cty.Value, len(e.Exprs))
+		for i, elem := range e.Exprs {
+			v, ok := written(elem)
+			if !ok {
+				return cty.NilVal, false
+			}
+			values[i] = v
+		}
+		return cty.TupleVal(values), true
+	}
+	return cty.NilVal, false
+}
+
+// writtenText is a string without interpolations; a heredoc has a part for each
+// line.
+func writtenText(e *hclsyntax.TemplateExpr) (cty.Value, bool) {
+	size := 0
+	for _, part := range e.Parts {
+		lit, ok := part.(*hclsyntax.LiteralValueExpr)
+		if !ok || lit.Val.Type() != cty.String || lit.Val.IsNull() || !lit.Val.IsKnown() {
+			return cty.NilVal, false
+		}
+		if len(e.Parts) == 1 {
+			return lit.Val, true
+		}
+		size += len(lit.Val.AsString())
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, part := range e.Parts {
+		b.WriteString(part.(*hclsyntax.LiteralValueExpr).Val.AsString())
+	}
+	return cty.StringVal(b.String()), len(e.Parts) > 0
+}
+
+// bind prepares an expression for evaluation: what most expressions are by hand,
+// the others by a walk.
+func (d *decoder) bind(expr hclsyntax.Expression, s *scope) {
+	b := binder{decoder: d, scope: s}
+	switch e := expr.(type) {
+	case *hclsyntax.LiteralValueExpr:
+	case *hclsyntax.ScopeTraversalExpr:
+		b.reference(e)
+	case *hclsyntax.TemplateWrapExpr:
+		d.bind(e.Wrapped, s)
+	case *hclsyntax.TemplateExpr:
+		for _, part := range e.Parts {
+			d.bind(part, s)
+		}
+	case *hclsyntax.TupleConsExpr:
+		for _, elem := range e.Exprs {
+			d.bind(elem, s)
+		}
+	case *hclsyntax.FunctionCallExpr:
+		if e.Name == "convert" { // its second argument is a type
+			hclsyntax.Walk(expr, &b)
+			return
+		}
+		b.call(e)
+		for _, arg := range e.Args {
+			d.bind(arg, s)
+		}
+	default:
+		hclsyntax.Walk(expr, &b)
+	}
 }
 
 // nameUndefined says in the words of job files that a var or local is not there.

@@ -56,6 +56,10 @@ func parseJSON(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 	return f, nil
 }
 
+// JSON reports whether the file is JSON, which a server does not parse and Edit
+// does not edit.
+func (f *File) JSON() bool { return f.json }
+
 // jsonMistake is what the decoder says, at its place.
 func (f *File) jsonMistake(err error) hcl.Diagnostics {
 	var wrong *json.UnmarshalTypeError
@@ -191,5 +195,5 @@ func jsonName(src []byte) string {
 
 // handEdit: JSON is checked and registered, but no edit of it is tried.
 func (f *File) handEdit(at hcl.Range) hcl.Diagnostics {
-	return errorAt(at, "JSON job file", f.Name+" is checked and registered, but not edited: mend it by hand, or write it as HCL.")
+	return errorAt(at, "JSON job file", "It is checked and registered, but not edited: mend it by hand, or write it as HCL.")
 }

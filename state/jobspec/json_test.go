@@ -156,7 +156,7 @@ func TestJSONIsNotEdited(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, diags := f.Edit(edits, desired)
-	want := "x.json:2,9-12: JSON job file; x.json is checked and registered, but not edited: mend it by hand, or write it as HCL."
+	want := "x.json:2,9-12: JSON job file; It is checked and registered, but not edited: mend it by hand, or write it as HCL."
 	if out != nil || diags.Error() != want {
 		t.Errorf("%q\n got %v\nwant %s", out, diags, want)
 	}

@@ -49,20 +49,37 @@ func (d *decoder) evaluateLocal(name string) {
 		d.locals.values[name] = cty.DynamicVal
 		return
 	}
-	d.locals.under = append(d.locals.under, name)
-	for _, t := range attr.Expr.Variables() {
-		if used, ok := traverseAttr(t, 1); ok && t.RootName() == "local" && d.locals.exprs[used] != nil {
-			d.evaluateLocal(used)
-		}
+	refers := false
+	if !isLiteral(attr.Expr) {
+		refers = d.evaluateUsed(name, attr)
 	}
-	d.locals.under = d.locals.under[:len(d.locals.under)-1]
 	if _, circular := d.locals.values[name]; circular {
 		return
 	}
-	d.base.ctx.Variables["local"] = cty.ObjectVal(d.locals.values)
+	if refers {
+		d.base.ctx.Variables["local"] = cty.ObjectVal(d.locals.values)
+	}
 	value, diags := d.value(attr.Expr, d.base)
 	if d.add(diags); diags.HasErrors() {
 		value = cty.DynamicVal
 	}
 	d.locals.values[name] = value
+}
+
+// evaluateUsed evaluates the locals that a local refers to, and reports whether
+// there are any.
+func (d *decoder) evaluateUsed(name string, attr *hclsyntax.Attribute) bool {
+	refers := false
+	d.locals.under = append(d.locals.under, name)
+	for _, t := range attr.Expr.Variables() {
+		if t.RootName() != "local" {
+			continue
+		}
+		refers = true
+		if used, ok := traverseAttr(t, 1); ok && d.locals.exprs[used] != nil {
+			d.evaluateLocal(used)
+		}
+	}
+	d.locals.under = d.locals.under[:len(d.locals.under)-1]
+	return refers
 }

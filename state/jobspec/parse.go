@@ -77,7 +77,7 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 		Job:        d.job,
 		Submission: submission(src, in, d.vars.declared),
 		Variables:  d.vars.list(),
-		Warnings:   tidy(diags),
+		Warnings:   once(tidy(diags)),
 		UsesFS:     d.usesFS,
 		Volatile:   d.volatile,
 		inputs:     in,

@@ -51,10 +51,8 @@ func recognize(name string, src []byte) Foreign {
 		return f
 	}
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	if _, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos); diags.HasErrors() {
-		if text, at, ok := tellTale(src, tokens); ok {
-			return Foreign{Kind: "template", Sign: templateSign(text), Next: "render it first and check what comes out, or " + leaveOut, Range: at}
-		}
+	if text, at, ok := tellTale(src, tokens); ok {
+		return Foreign{Kind: "template", Sign: templateSign(text), Next: "render it first and check what comes out, or " + leaveOut, Range: at}
 	}
 	top, stray := topLevel(tokens)
 	for _, k := range kinds {
@@ -84,11 +82,9 @@ func instead(name string, src []byte, diags hcl.Diagnostics) hcl.Diagnostics {
 		}
 		return errorAt(f.Range, "No job in this file", "It "+f.String()+". "+strings.ToUpper(f.Next[:1])+f.Next[1:]+".")
 	}
-	if _, syntax := hclsyntax.ParseConfig(src, name, hcl.InitialPos); syntax.HasErrors() {
-		tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-		if text, at, ok := tellTale(src, tokens); ok {
-			return unrendered(at, text)
-		}
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	if text, at, ok := tellTale(src, tokens); ok {
+		return unrendered(at, text)
 	}
 	return diags
 }
@@ -138,12 +134,12 @@ func notHCL(src []byte) (Foreign, bool) {
 }
 
 // tellTale is the first mark of a template language outside of strings, heredocs
-// and comments, or in a string that the template's own quotes have cut.
+// and comments, or in a string that the template's own quotes have cut. No file
+// that has one parses.
 func tellTale(src []byte, tokens hclsyntax.Tokens) (string, hcl.Range, bool) {
 	within := 0 // strings, heredocs and what is interpolated there
 	for i := 0; i+1 < len(tokens); i++ {
-		t, next := tokens[i], tokens[i+1]
-		switch t.Type {
+		switch tokens[i].Type {
 		case hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
 			within++
 		case hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
@@ -153,27 +149,22 @@ func tellTale(src []byte, tokens hclsyntax.Tokens) (string, hcl.Range, bool) {
 				return text, at, true
 			}
 		}
-		if within > 0 || t.Range.End.Byte != next.Range.Start.Byte {
-			continue
-		}
-		var before *hclsyntax.Token
-		if i > 0 {
-			before = &tokens[i-1]
-		}
-		if text := mark(src, before, t, next); text != "" {
-			return text, hcl.RangeBetween(t.Range, next.Range), true
+		if within == 0 && adjacent(tokens[i], tokens[i+1]) && isMark(src, tokens, i) {
+			at := hcl.RangeBetween(tokens[i].Range, tokens[i+1].Range)
+			return string(src[at.Start.Byte:at.End.Byte]), at, true
 		}
 	}
 	return "", hcl.Range{}, false
 }
+
+func adjacent(a, b hclsyntax.Token) bool { return a.Range.End.Byte == b.Range.Start.Byte }
 
 var templateMarks = []struct{ open, shut string }{{"[[", "]]"}, {"{{", "}}"}, {"<%", "%>"}}
 
 // cutString: "[[ var "x" . ]]" is two strings to HCL, and a name right behind the
 // first one's quote.
 func cutString(tokens hclsyntax.Tokens) (string, hcl.Range, bool) {
-	if len(tokens) < 3 || tokens[1].Type != hclsyntax.TokenCQuote || tokens[2].Type != hclsyntax.TokenIdent ||
-		tokens[1].Range.End.Byte != tokens[2].Range.Start.Byte {
+	if len(tokens) < 3 || tokens[1].Type != hclsyntax.TokenCQuote || tokens[2].Type != hclsyntax.TokenIdent || !adjacent(tokens[1], tokens[2]) {
 		return "", hcl.Range{}, false
 	}
 	lit := tokens[0]
@@ -191,37 +182,55 @@ func cutString(tokens hclsyntax.Tokens) (string, hcl.Range, bool) {
 	return "", hcl.Range{}, false
 }
 
-// mark is what two tokens side by side open, if it is no HCL.
-func mark(src []byte, before *hclsyntax.Token, t, next hclsyntax.Token) string {
-	text := string(t.Bytes) + string(next.Bytes)
-	rest := src[t.Range.Start.Byte:]
-	shut := func(by string) bool { return bytes.Contains(rest, []byte(by)) }
-	switch {
-	case t.Type == hclsyntax.TokenInvalid && string(t.Bytes) == "$" && (next.Type == hclsyntax.TokenOBrace || next.Type == hclsyntax.TokenIdent):
-		return text
-	case text == "{{" && shut("}}"), text == "{%" && shut("%}"), text == "%{" && shut("}"), text == "<%" && shut("%>"):
-		return text
-	case text == "[[" && noList(rest, before, t):
-		return text
+// isMark: the i-th token and the next, which stand side by side, open a template.
+func isMark(src []byte, tokens hclsyntax.Tokens, i int) bool {
+	t, next := tokens[i], tokens[i+1]
+	if i > 0 && tokens[i-1].Type == t.Type && adjacent(tokens[i-1], t) {
+		return false // a third bracket
 	}
-	return ""
+	rest := src[next.Range.End.Byte:]
+	switch text := string(t.Bytes) + string(next.Bytes); text {
+	case "{{":
+		return bytes.Contains(rest, []byte("}}"))
+	case "{%":
+		return bytes.Contains(rest, []byte("%}"))
+	case "<%":
+		return bytes.Contains(rest, []byte("%>"))
+	case "%{":
+		return bytes.Contains(rest, []byte("}"))
+	case "[[":
+		return bytes.Contains(rest, []byte("]]")) && !isList(src, tokens, i)
+	}
+	return string(t.Bytes) == "$" && (next.Type == hclsyntax.TokenOBrace || next.Type == hclsyntax.TokenIdent)
 }
 
-// noList: a list of lists begins with two brackets too, where a value may stand.
-func noList(rest []byte, before *hclsyntax.Token, t hclsyntax.Token) bool {
-	end := bytes.Index(rest, []byte("]]"))
-	if end < 0 {
+// isList: a list of lists begins with two brackets too, where a value may stand.
+func isList(src []byte, tokens hclsyntax.Tokens, i int) bool {
+	if i == 0 {
 		return false
 	}
-	if before == nil || startsItem(before.Type) || before.Type == hclsyntax.TokenIdent && before.Range.End.Byte < t.Range.Start.Byte {
-		return true
+	switch before := tokens[i-1]; before.Type {
+	case hclsyntax.TokenNewline, hclsyntax.TokenComment, hclsyntax.TokenOBrace:
+		return false
+	case hclsyntax.TokenIdent:
+		if !adjacent(before, tokens[i]) {
+			return false
+		}
 	}
-	_, diags := hclsyntax.ParseExpression(rest[:end+2], "", hcl.InitialPos)
-	return diags.HasErrors()
-}
-
-func startsItem(before hclsyntax.TokenType) bool {
-	return before == hclsyntax.TokenNewline || before == hclsyntax.TokenComment || before == hclsyntax.TokenOBrace
+	depth := 0
+	for _, t := range tokens[i:] {
+		switch t.Type {
+		case hclsyntax.TokenOBrack:
+			depth++
+		case hclsyntax.TokenCBrack:
+			depth--
+		}
+		if depth == 0 {
+			_, diags := hclsyntax.ParseExpression(src[tokens[i].Range.Start.Byte:t.Range.End.Byte], "", hcl.InitialPos)
+			return !diags.HasErrors()
+		}
+	}
+	return true // nobody knows
 }
 
 // item is an attribute or a block at the top level of a file that may be broken.
@@ -238,30 +247,34 @@ func topLevel(tokens hclsyntax.Tokens) (items []item, stray bool) {
 	depth := 0
 	fresh := true // the line, or the block, has just begun
 	for i, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen:
-			depth++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen:
-			depth = max(depth-1, 0)
-		case hclsyntax.TokenNewline, hclsyntax.TokenComment, hclsyntax.TokenEOF:
+		if t.Type == hclsyntax.TokenNewline || t.Type == hclsyntax.TokenComment || t.Type == hclsyntax.TokenEOF {
 			fresh = true
 			continue
 		}
-		if fresh && depth <= 1 && t.Type != hclsyntax.TokenCBrace && t.Type != hclsyntax.TokenCBrack && t.Type != hclsyntax.TokenCParen {
+		if fresh && depth <= 1 {
 			it, ok := itemAt(tokens[i:])
-			switch {
+			switch last := len(items) - 1; {
 			case depth == 0 && ok:
 				items = append(items, it)
 			case depth == 0:
-				stray = true
-			case ok && len(items) > 0 && items[len(items)-1].block:
-				last := &items[len(items)-1]
-				last.inside = append(last.inside, it.name)
+				stray = stray || !shuts(t.Type)
+			case ok && last >= 0 && items[last].block:
+				items[last].inside = append(items[last].inside, it.name)
 			}
+		}
+		switch {
+		case t.Type == hclsyntax.TokenOBrace, t.Type == hclsyntax.TokenOBrack, t.Type == hclsyntax.TokenOParen:
+			depth++
+		case shuts(t.Type):
+			depth = max(depth-1, 0)
 		}
 		fresh = t.Type == hclsyntax.TokenOBrace
 	}
 	return items, stray
+}
+
+func shuts(t hclsyntax.TokenType) bool {
+	return t == hclsyntax.TokenCBrace || t == hclsyntax.TokenCBrack || t == hclsyntax.TokenCParen
 }
 
 func itemAt(tokens hclsyntax.Tokens) (item, bool) {
@@ -300,7 +313,7 @@ var kinds = []kind{
 	{kind: "policy file", sign: "it holds policy or rollout blocks", next: "name it in policies, or with -policy", blocks: []string{"policy/1", "rollout/1"}},
 	{kind: "Terraform file", sign: "it holds blocks of Terraform", blocks: []string{"resource/2", "provider/1", "terraform/0", "module/1", "data/2", "output/1", "moved/0"}},
 	{kind: "Packer file", sign: "it holds blocks of Packer", blocks: []string{"packer/0", "build/0"}},
-	{kind: "reconcile configuration", sign: "it holds blocks of reconcile.hcl", next: "name it with -config", blocks: []string{"source/2", "sync/0", "backup/0"}, attrs: []string{"policies"}},
+	{kind: "reconcile configuration", sign: "it holds blocks of reconcile.hcl", next: "name it with -config", blocks: []string{"source/2", "library/1", "sync/0", "backup/0"}, attrs: []string{"policies", "policy_vars"}},
 	{kind: "nomad-pack metadata file", sign: "it describes a pack", blocks: []string{"pack/0"}},
 	{kind: "autoscaler file", sign: "it holds blocks of the Nomad autoscaler", blocks: []string{"scaling/1", "apm/1", "strategy/1"}},
 	{kind: "ACL policy file", sign: "its blocks give capabilities", inside: []string{"policy", "capabilities"}},

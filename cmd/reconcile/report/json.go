@@ -17,9 +17,24 @@ import (
 const FormatVersion = "1.0"
 
 type plansDoc struct {
-	FormatVersion string  `json:"format_version"`
-	Jobs          []any   `json:"jobs"`
-	Summary       summary `json:"summary"`
+	FormatVersion string    `json:"format_version"`
+	Jobs          []any     `json:"jobs"`
+	Skipped       []skipped `json:"skipped"`
+	Summary       summary   `json:"summary"`
+}
+
+// skipped is a file that holds no job.
+type skipped struct {
+	File   string `json:"file"`
+	Reason string `json:"reason"`
+}
+
+func skippedOf(in []reconcile.Skipped) []skipped {
+	out := make([]skipped, len(in))
+	for i, s := range in {
+		out[i] = skipped{s.File, s.Reason}
+	}
+	return out
 }
 
 // summary counts the jobs by their condition. All conditions are always there.
@@ -110,11 +125,11 @@ type hold struct {
 	Next   string `json:"next"`
 }
 
-// PlansJSON writes the plans as one JSON object: DESIGN's `plan -json`. Lists are
-// never null. `gates` are those that the actions would lead to, in their order;
+// PlansJSON writes the plans as one JSON object: DESIGN's `plan -json`, and the files
+// that were passed over. Lists are never null. `gates` are those that the actions would lead to, in their order;
 // `summary` counts every condition, those that no job has at 0.
-func PlansJSON(w io.Writer, plans []reconcile.Plan) error {
-	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}}
+func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipped) error {
+	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}, Skipped: skippedOf(passedOver)}
 	for _, p := range plans {
 		doc.Summary.add(p.Condition)
 		doc.Jobs = append(doc.Jobs, plannedJob{
@@ -129,8 +144,8 @@ func PlansJSON(w io.Writer, plans []reconcile.Plan) error {
 
 // ChecksJSON writes what the files alone say, in the shape of PlansJSON without
 // strategy, live_diff and gates.
-func ChecksJSON(w io.Writer, plans []reconcile.Plan) error {
-	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}}
+func ChecksJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipped) error {
+	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}, Skipped: skippedOf(passedOver)}
 	for _, p := range plans {
 		c := checkOf(p)
 		doc.Summary.add(c.condition)

@@ -18,6 +18,28 @@ import (
 	"nomad-reconcile/state/job"
 )
 
+var skips = []reconcile.Skipped{
+	{File: "jobs/prod.hcl", Kind: "variable file", Reason: "looks like a variable file: it holds lines NAME = VALUE alone", Next: "pass it with -var-file"},
+	{File: "jobs/main.hcl", Kind: "Terraform file", Reason: "looks like a Terraform file: it holds blocks of Terraform"},
+	{File: "jobs/test.hcl", Kind: "variable file", Reason: "looks like a variable file: it holds lines NAME = VALUE alone"},
+}
+
+// One line, the most frequent kind first; of nothing, nothing.
+func TestSkipped(t *testing.T) {
+	t.Parallel()
+	for n, want := range []string{
+		"",
+		"Passed over 1 file that holds no job: 1 variable file.\n",
+		"Passed over 2 files that hold no job: 1 Terraform file, 1 variable file.\n",
+		"Passed over 3 files that hold no job: 2 variable files, 1 Terraform file.\n",
+	} {
+		var b bytes.Buffer
+		if report.Skipped(&b, skips[:n], report.Style{}); b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+	}
+}
+
 // The documents whole: what is written is promised.
 func TestJSON(t *testing.T) {
 	t.Parallel()
@@ -34,10 +56,10 @@ func TestJSON(t *testing.T) {
 		name  string
 		write func(io.Writer) error
 	}{
-		{"plan.json", func(w io.Writer) error { return report.PlansJSON(w, plans) }},
-		{"plan-empty.json", func(w io.Writer) error { return report.PlansJSON(w, nil) }},
-		{"check.json", func(w io.Writer) error { return report.ChecksJSON(w, plans[:2]) }},
-		{"check-empty.json", func(w io.Writer) error { return report.ChecksJSON(w, nil) }},
+		{"plan.json", func(w io.Writer) error { return report.PlansJSON(w, plans, skips) }},
+		{"plan-empty.json", func(w io.Writer) error { return report.PlansJSON(w, nil, nil) }},
+		{"check.json", func(w io.Writer) error { return report.ChecksJSON(w, plans[:2], skips[:1]) }},
+		{"check-empty.json", func(w io.Writer) error { return report.ChecksJSON(w, nil, nil) }},
 		{"apply.json", func(w io.Writer) error { return report.RunsJSON(w, runs()) }},
 		{"apply-empty.json", func(w io.Writer) error { return report.RunsJSON(w, nil) }},
 		{"history.json", func(w io.Writer) error { return report.HistoryJSON(w, runs()[:5]) }},
@@ -68,7 +90,7 @@ func (broken) Write([]byte) (int, error) { return 0, errBroken }
 func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := report.PlansJSON(&b, []reconcile.Plan{orchestrator(t)}); err != nil {
+	if err := report.PlansJSON(&b, []reconcile.Plan{orchestrator(t)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {

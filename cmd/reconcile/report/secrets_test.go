@@ -99,7 +99,7 @@ func TestNoSecrets(t *testing.T) {
 		report.Error(&b, errors.New("reading: password=planted-e"), style)
 		report.Diagnostics(&b, secretDiagnostics(t), map[string]*hcl.File{"leaky.hcl": {Bytes: []byte(secretFile)}}, style)
 		for _, write := range []func() error{
-			func() error { return report.PlansJSON(&b, plans) }, func() error { return report.ChecksJSON(&b, plans) },
+			func() error { return report.PlansJSON(&b, plans, nil) }, func() error { return report.ChecksJSON(&b, plans, nil) },
 			func() error { return report.RunsJSON(&b, runs) }, func() error { return report.HistoryJSON(&b, runs) },
 		} {
 			if err := write(); err != nil {
