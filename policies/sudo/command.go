@@ -134,7 +134,7 @@ func (a *analysis) shell(args []word, d dialect) input {
 	i := 0
 	for ; i < len(args); i++ {
 		arg := args[i]
-		if arg.isOpaque(0) && !arg.isPath() && (mentionsAny(args[i+1:]) || mentionsSudo(arg.shown())) {
+		if !script && arg.isOpaque(0) && !arg.isPath() && (mentionsAny(args[i+1:]) || mentionsSudo(arg.shown())) {
 			a.doubt(arg, doubtCommand)
 			return input{}
 		}

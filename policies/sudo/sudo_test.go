@@ -69,7 +69,7 @@ var cases = []struct {
 	{"opaque folder", "${NOMAD_TASK_DIR}/run -E", nil},
 	{"opaque end of a word", "run${meta.suffix} -E", nil},
 	{"opaque in a long option", "--${meta.flag} -E true", []string{"0?"}},
-	{"opaque after an end", "-- ${meta.command} -E", nil},
+	{"opaque after an end", "-- ${meta.command} -E", []string{"1?"}},
 	{"opaque assignment", "A=${meta.a} -E true", []string{"1"}},
 	{"opaque value", "-u ${meta.user} -E true", []string{"2"}},
 	{"opaque bundle", "-${meta.FLAGE} true", []string{"0?"}},

@@ -80,8 +80,7 @@ func join(parts []word) text {
 	b := builder{root: parts[0].root}
 	for i, p := range parts {
 		if i > 0 {
-			last := parts[i-1].source().end
-			b.add(' ', char{start: last, end: last})
+			b.add(' ', char{start: parts[i-1].source().end, end: p.source().start})
 		}
 		b.s = append(b.s, p.s...)
 		b.chars = append(b.chars, p.chars...)
