@@ -68,17 +68,17 @@ func (s sudoInvariant) about(f sudo.Found, where job.Path, in string) finding {
 		word := job.RedactText(shortened(f.Arg))
 		return doubt("sudo.cannot_tell", "", where, "cannot tell: "+strings.Replace(f.Doubt, "%s", word, 1)+lineOf(f, in))
 	}
-	subject, edits := f.Arg, withoutPreserve(f, where, in)
-	if len(edits) == 0 {
-		subject = "by hand: " + subject // or the fix of an equal one would seem to mend nothing
+	edits := withoutPreserve(f, where, in)
+	if len(edits) == 0 { // a subject of its own, or the fix of another one would seem to mend nothing
+		return s.finding("sudo.preserve_env", "by hand: "+f.Arg, where, preserveMessage(f)+lineOf(f, in))
 	}
-	return s.finding("sudo.preserve_env", subject, where, preserveMessage(f)+lineOf(f, in), edits...)
+	return s.finding("sudo.preserve_env", f.Arg, where, preserveMessage(f), edits...)
 }
 
 func preserveMessage(f sudo.Found) string {
 	arg, _, _ := strings.Cut(f.Arg, "=")
 	return fmt.Sprintf("sudo is asked to preserve the caller's environment (%s); without SETENV in sudoers it refuses to run the command"+
-		" (sudo-rs ignores -E): keep what is needed by env_keep in sudoers", arg)
+		" (sudo-rs ignores -E): keep what is needed by env_keep in sudoers", job.RedactText(shortened(arg)))
 }
 
 // shortened is a word of a script for a message: one line, and not a long one.
@@ -91,7 +91,7 @@ func shortened(word string) string {
 	return word
 }
 
-// lineOf names the line in a text of several.
+// lineOf names the line in a text of several, where no edit points at it.
 func lineOf(f sudo.Found, in string) string {
 	if !strings.Contains(strings.TrimSpace(in), "\n") {
 		return ""

@@ -152,15 +152,20 @@ type analysis struct {
 	doubted  map[[2]string]bool // doubts are told once for each script and word
 }
 
-// sorted is what was found in the order of the source. Edits that reach into each
-// other are not made.
+// sorted is what was found in the order of the source. Edits do not reach into each
+// other.
 func (a *analysis) sorted() []Found {
 	slices.SortStableFunc(a.found, func(x, y Found) int {
 		return cmp.Or(cmp.Compare(x.Index, y.Index), cmp.Compare(x.Start, y.Start), cmp.Compare(x.End, y.End))
 	})
 	for i := 1; i < len(a.found); i++ {
 		x, y := &a.found[i-1], &a.found[i]
-		if x.Index == y.Index && x.Mend != nil && y.Mend != nil && y.Start < x.End {
+		if x.Index != y.Index || x.Mend == nil || y.Mend == nil || y.Start >= x.End {
+			continue
+		}
+		if *x.Mend+*y.Mend == "" && y.End >= x.End { // both take the blanks between them
+			y.Start = x.End
+		} else {
 			y.Mend = nil
 		}
 	}
@@ -170,6 +175,9 @@ func (a *analysis) sorted() []Found {
 // ask notes a word that asks for the environment.
 func (a *analysis) ask(w word, d demand) {
 	f := Found{Index: w.root.index, Arg: w.s, Script: w.script != nil}
+	if w.opaqueWithin(0, len(w.s)) {
+		f.Arg = w.shown()
+	}
 	at := w.source()
 	f.Start, f.End = at.start, at.end
 	switch {
@@ -239,9 +247,12 @@ func (t text) gapBefore(i int) (start int, newLine bool) {
 // gapAfter is the end of the blanks after byte i, if another word follows on the
 // same command.
 func (t text) gapAfter(i int) int {
-	end := i
-	for end < len(t.s) && !t.isOpaque(end) {
+	for end := i; end < len(t.s); {
 		switch {
+		case t.isOpaque(end) && t.s[end] == placeholder:
+			return end
+		case t.isOpaque(end):
+			return i
 		case isBlank(t.s[end]):
 			end++
 		case strings.HasPrefix(t.s[end:], "\\\n"):

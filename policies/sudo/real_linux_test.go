@@ -26,6 +26,8 @@ func TestRealSudo(t *testing.T) {
 			lines = append(lines, strings.Fields(c.line))
 		}
 	}
+	slices.SortFunc(lines, slices.Compare[[]string])
+	lines = slices.CompactFunc(lines, slices.Equal[[]string])
 	var compared, asking int
 	for _, args := range lines {
 		args = append([]string{"-n"}, args...)
@@ -84,7 +86,7 @@ func longLines() [][]string {
 		if !ok {
 			value = "KEPT"
 		}
-		for _, short := range []string{name, name[:len(name)-1], name[:min(4, len(name))], name[:2]} {
+		for _, short := range []string{name, name[:min(4, len(name))], name[:2]} {
 			out = append(out,
 				[]string{"--" + short, "-E", "true"}, []string{"--" + short, "true", "-E"},
 				[]string{"--" + short + "=" + value, "-E", "true"}, []string{"--" + short + "=" + value, "true", "-E"},
@@ -104,7 +106,7 @@ func orderLines() [][]string {
 	var out [][]string
 	var add func(line []string)
 	add = func(line []string) {
-		if len(line) == 4 {
+		if len(line) == 3 {
 			out = append(out, append(slices.Clone(line), "true"))
 			return
 		}
@@ -154,7 +156,7 @@ func newRealSudo(t *testing.T) realSudo {
 		t.Skipf("needs sudo 1.9, this is %s", bytes.TrimSpace(version))
 	}
 	r := realSudo{filepath.Join(t.TempDir(), "sudoers")}
-	rules := "Defaults env_reset, !syslog\nnobody ALL=(ALL:ALL) NOPASSWD: NOSETENV: ALL\n"
+	rules := "Defaults env_reset, !syslog, closefrom_override, user_command_timeouts\nnobody ALL=(ALL:ALL) CWD=* CHROOT=* NOPASSWD: NOSETENV: ALL\n"
 	if err := os.WriteFile(r.sudoers, []byte(rules), 0o440); err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,8 @@ var shellCases = []struct{ name, script, want, doubts string }{
 	{"a line that goes on", "sudo \\\n  -E \\\n  x", "sudo \\\n  x", ""},
 	{"goes on after it", "sudo -E \\\n  x", "sudo \\\n  x", ""},
 	{"two on lines of their own", "sudo \\\n  -E \\\n  -E \\\n  x", "sudo \\\n  x", ""},
+	{"two at the end of lines", "sudo \\\n  -E \\\n  -E", "sudo \\\n  ", ""},
+	{"before what is opaque", "sudo \\\n  -E $X", "sudo \\\n  $X", "$X"},
 	{"a comment", "# sudo -E x\ntrue", "", ""},
 	{"text", `echo "sudo -E x"`, "", ""},
 	{"a value", "sudo -p -E x", "", ""},
