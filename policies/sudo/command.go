@@ -113,7 +113,8 @@ func variable(word string) string {
 
 // asksLater: somewhere in the words, a command asks for the environment.
 func (a *analysis) asksLater(words []word) bool {
-	for i, w := range words {
+	const most = 100 // words; nobody writes more before a command
+	for i, w := range words[:min(most, len(words))] {
 		name, known := w.name()
 		_, isShell := shells[name]
 		if !known || name != "sudo" && !isShell {

@@ -55,7 +55,7 @@ type Template struct {
 // InTemplate reads a template that is a shell script: its first line names a
 // shell, or its name ends like one's, or it may be executed and parses as one.
 func InTemplate(t Template) []Found {
-	if !suspicious(t.Data) && !strings.Contains(t.Data, t.Left) {
+	if !t.text().worthReading() {
 		return nil
 	}
 	if !isScript(t.Destination, t.Data) && !t.runsAsScript() {

@@ -66,7 +66,7 @@ func dialectOf(script string) dialect {
 
 // script reads a shell script: every command in it, wherever it stands.
 func (a *analysis) script(t text, d dialect) {
-	if strings.TrimSpace(t.s) == "" {
+	if !t.worthReading() && len(a.assigned) == 0 {
 		return
 	}
 	if a.depth >= maxDepth {
@@ -279,6 +279,12 @@ func (s *script) word(w *syntax.Word) word {
 // splitString reads the value of env -S, which has words and quotes much as a
 // shell has, and the arguments that follow it.
 func (a *analysis) splitString(t text, after []word) {
+	if a.depth >= maxDepth {
+		a.doubtScript(t, 0, doubtDepth)
+		return
+	}
+	a.depth++
+	defer func() { a.depth-- }()
 	file, at := parse(t.s, bash)
 	if file == nil || len(file.Stmts) != 1 {
 		a.doubtScript(t, at, doubtParse)

@@ -116,6 +116,7 @@ var shellCases = []struct{ name, script, want, doubts string }{
 	{"an array", "a=(1 2); sudo -E x", "a=(1 2); sudo x", ""},
 	{"a script file", "bash run.sh sudo -E", "", ""},
 	{"opaque command", "$SUDO -E ./run", "", "$SUDO"},
+	{"opaque command, all of it", "$CMD -E ./run; `x` --preserve-env y", "", "$CMD `x`"},
 	{"opaque command by its name", "${SUDO_CMD} ls", "", "${SUDO_CMD}"},
 	{"opaque command by default", `"${S:-sudo}" ls`, "", `"${S:-sudo}"`},
 	{"opaque command by value", `S="sudo -E"; $S ls`, "", "$S"},

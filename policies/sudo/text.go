@@ -174,6 +174,16 @@ func (w word) shown() string {
 	return w.root.src[s.start:s.end]
 }
 
+// worthReading: a script without sudo is parsed only if something in it may turn
+// out to be sudo, and something else asks for the environment.
+func (t text) worthReading() bool {
+	if mentionsSudo(t.root.src) {
+		return true
+	}
+	mayAsk := strings.Contains(t.s, "-") && (strings.Contains(t.s, "E") || strings.Contains(t.s, "--p"))
+	return mayAsk && (strings.ContainsAny(t.s, "$`*?[{") || t.opaqueWithin(0, len(t.s)))
+}
+
 // mentionsSudo reports whether a text has to do with sudo at all.
 func mentionsSudo(s string) bool {
 	for i := 0; i+4 <= len(s); i++ {
