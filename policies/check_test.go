@@ -1,6 +1,7 @@
 package policies_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,15 @@ func TestSudo(t *testing.T) {
 		{"numbers in the list", map[string]any{"command": "sudo", "args": []any{"-C", 3, "-E", "x"}}, []string{`remove args[2] "-E"`}},
 		{"the command is a list", map[string]any{"command": []any{"sudo", "-E", "x"}}, []string{`remove command[1] "-E"`}},
 		{"the args are the command", map[string]any{"image": "i", "args": []any{"sudo", "-E", "x"}}, []string{`remove args[1] "-E"`}},
+		{"a shell", map[string]any{"command": "/bin/sh", "args": []any{"-c", "cd /x && sudo -E ./run"}}, []string{`replace args[1] ""`}},
+		{"env", map[string]any{"command": "env", "args": []any{"X=1", "sudo", "-E", "x"}}, []string{`remove args[2] "-E"`}},
+		{"env and a list", map[string]any{"command": []any{"env", "X=1", "sudo", "-nE", "x"}}, []string{`set command[3] = "-n"`}},
+		{"an entrypoint that is a shell", map[string]any{"entrypoint": []any{"/bin/sh", "-c"}, "command": "sudo -E x", "args": []any{"sudo", "-E"}},
+			[]string{`replace command ""`}},
+		{"an entrypoint that is sudo", map[string]any{"entrypoint": []any{"sudo", "-n"}, "args": []any{"-E", "x"}}, []string{`remove args[0] "-E"`}},
+		{"an entrypoint that nobody knows", map[string]any{"entrypoint": []any{"/start"}, "command": "sudo", "args": []any{"-E", "x"}},
+			[]string{`remove args[0] "-E"`}},
+		{"an entrypoint that is a string", map[string]any{"entrypoint": "sudo", "command": "-E"}, []string{`remove command "-E"`}},
 		{"the command's own", map[string]any{"command": "sudo", "args": []any{"ls", "-E"}}, nil},
 		{"another command", map[string]any{"command": "sed", "args": []any{"-E", "s/a/b/"}}, nil},
 		{"another command on sudo", map[string]any{"command": "which", "args": []any{"sudo", "-E"}}, nil},
@@ -67,7 +77,7 @@ func TestSudoFinding(t *testing.T) {
 	want := []policies.Finding{{
 		Policy: "no-sudo-env", Rule: "sudo.preserve_env", Enforce: policies.Deny, Side: policies.LiveSide,
 		Path:    job.Path{}.Block("group", "g").Block("task", "t").Attr("config").Elem("args", 1),
-		Message: "sudo is asked to preserve the caller's environment (--preserve-env); without SETENV in sudoers it refuses to run the command",
+		Message: "sudo is asked to preserve the caller's environment (--preserve-env); without SETENV in sudoers it refuses to run the command (sudo-rs ignores -E): keep what is needed by env_keep in sudoers",
 		Fix:     true,
 	}}
 	if diff := cmp.Diff(want, v.Findings, cmpopts.IgnoreFields(policies.Finding{}, "Edits")); diff != "" {
@@ -79,6 +89,56 @@ func TestSudoFinding(t *testing.T) {
 	}
 	if !job.Equal(mended, newJob("j", sudoTask("t", "-n", "x"))) {
 		t.Errorf("mended: %v", mended.TaskGroups[0].Tasks[0].Config)
+	}
+}
+
+// Two policies that want the same, and two places in one string, are no
+// contradiction; what cannot be told stays a warning with the fixes made.
+func TestSudoInScripts(t *testing.T) {
+	t.Parallel()
+	twins := noSudoEnv + strings.Replace(noSudoEnv, "no-sudo-env", "twin", 1)
+	task := &api.Task{Name: "t", Driver: "raw_exec",
+		Config: map[string]any{"command": "bash", "args": []any{"-c", "sudo -E a\nsudo -E a\nsudo $FLAGS b\n"}},
+		Templates: []*api.Template{
+			{DestPath: new("local/run"), Perms: new("755"), EmbeddedTmpl: new("sudo -nE {{ key \"a\" }} && sudo -E\"$1\" x")},
+			{DestPath: new("local/notes"), EmbeddedTmpl: new("sudo -E")},
+			{DestPath: new("local/run.sh"), EmbeddedTmpl: new("[[ x ]] sudo -E y"), LeftDelim: new("[["), RightDelim: new("]]")},
+		},
+	}
+	v := check(t, load(t, twins), newJob("j", task))
+	if v.Conflict != "" {
+		t.Fatal(v.Conflict)
+	}
+	mended, err := job.Apply(newJob("j", task), v.Edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := mended.TaskGroups[0].Tasks[0]
+	if diff := cmp.Diff("sudo a\nsudo a\nsudo $FLAGS b\n", got.Config["args"].([]any)[1]); diff != "" {
+		t.Errorf("args (-want +got):\n%s", diff)
+	}
+	for i, want := range []string{"sudo -n {{ key \"a\" }} && sudo -E\"$1\" x", "sudo -E", "[[ x ]] sudo -E y"} {
+		if diff := cmp.Diff(want, *got.Templates[i].EmbeddedTmpl); diff != "" {
+			t.Errorf("template %d (-want +got):\n%s", i, diff)
+		}
+	}
+	var told []string
+	for _, f := range v.Findings {
+		if f.Policy == "twin" {
+			told = append(told, fmt.Sprintf("%s %s %v %s", f.Enforce, f.Rule, f.Fixable(), short(f.Path)))
+		}
+	}
+	if diff := cmp.Diff([]string{
+		`deny sudo.preserve_env true task["t"].config.args[1]`,
+		`deny sudo.preserve_env true task["t"].config.args[1]`,
+		`warn sudo.cannot_tell false task["t"].config.args[1]`,
+		`deny sudo.preserve_env true task["t"].template[0].data`,
+		`warn sudo.cannot_tell false task["t"].template[0].data`,
+		`deny sudo.preserve_env false task["t"].template[0].data`,
+		`warn sudo.cannot_tell false task["t"].template[0].data`,
+		`warn sudo.cannot_tell false task["t"].template[2].data`,
+	}, told); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }
 
@@ -479,7 +539,7 @@ func TestFunctions(t *testing.T) {
 		`matches("^a", "abc")`, `!matches("^b", "abc")`, `startswith("abc", "ab")`, `!startswith("abc", "bc")`,
 		`endswith("abc", "bc")`, `!endswith("abc", "ab")`, `anytrue([false, true])`, `!anytrue([])`,
 		`alltrue([true, true])`, `alltrue([])`, `!alltrue([true, false])`, `entropy("") == 0`, `entropy("aaaa") == 0`,
-		`entropy("abcd") == 2`, `try(job.nope, "x") == "x"`, `!can(job.nope)`, `upper("a") == "A"`,
+		`entropy("abcd") == 2`, `seconds("1m30s") == 90`, `seconds("500ms") == 0.5`, `!can(seconds("soon"))`, `try(job.nope, "x") == "x"`, `!can(job.nope)`, `upper("a") == "A"`,
 		`convert("1", number) == 1`, `length(convert(["a"], list(string))) == 1`, `sha256("") != ""`,
 		`anytrue([for g in job.group : g.name == "g"])`, `cidrhost("10.0.0.0/8", 1) == "10.0.0.1"`,
 		`yamldecode("a: 1").a == 1`, `regex_replace("abc", "b", "x") == "axc"`,

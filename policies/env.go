@@ -36,9 +36,6 @@ type envPattern struct {
 	re  *regexp.Regexp
 }
 
-// envRules are the IDs of what an env block may find.
-var envRules = []string{"env.block", "env.required", "env.defaults", "env.values", "env.forbidden", "env.matching"}
-
 var envNames = []string{"block", "required", "defaults", "values", "forbidden", "matching"}
 
 func (d *decoder) env(b *hcl.Block, inherited terms) envInvariant {
@@ -57,6 +54,27 @@ func (d *decoder) env(b *hcl.Block, inherited terms) envInvariant {
 	}
 	d.contradictions(e, attrs["required"])
 	return e
+}
+
+// demands are the IDs of what this block may find.
+func (e envInvariant) demands() []string {
+	var ids []string
+	for _, rule := range []struct {
+		id  string
+		may bool
+	}{
+		{"env.block", e.block || len(e.required)+len(e.defaults)+len(e.values) > 0},
+		{"env.required", len(e.required) > 0},
+		{"env.defaults", len(e.defaults) > 0},
+		{"env.values", len(e.values) > 0},
+		{"env.forbidden", len(e.forbidden) > 0},
+		{"env.matching", len(e.matching) > 0},
+	} {
+		if rule.may {
+			ids = append(ids, rule.id)
+		}
+	}
+	return ids
 }
 
 func (d *decoder) envKey(r hcl.Range, key string) {

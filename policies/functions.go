@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-cty-funcs/cidr"
 	"github.com/hashicorp/go-cty-funcs/crypto"
@@ -72,6 +73,7 @@ var functions = map[string]function.Function{
 	"replace":         stdlib.ReplaceFunc,
 	"reverse":         stdlib.ReverseFunc,
 	"rsadecrypt":      crypto.RsaDecryptFunc,
+	"seconds":         seconds,
 	"setintersection": stdlib.SetIntersectionFunc,
 	"setproduct":      stdlib.SetProductFunc,
 	"setunion":        stdlib.SetUnionFunc,
@@ -175,6 +177,20 @@ func onBools(test func([]bool) bool) function.Function {
 		},
 	})
 }
+
+// seconds(duration): what a job says as a time, such as "1m30s", as a number that
+// can be compared.
+var seconds = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "duration", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		span, err := time.ParseDuration(args[0].AsString())
+		if err != nil {
+			return cty.NilVal, function.NewArgErrorf(0, `a time such as "90s" or "1m30s" is needed`)
+		}
+		return cty.NumberFloatVal(span.Seconds()), nil
+	},
+})
 
 // entropy(string) is Shannon's, in bits per character: prose lies below 4, random
 // base64 above 5.

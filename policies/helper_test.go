@@ -121,6 +121,6 @@ func edits(v policies.Verdict) []string {
 	return out
 }
 
-const sudoMessage = "sudo is asked to preserve the caller's environment (-E); without SETENV in sudoers it refuses to run the command"
+const sudoMessage = "sudo is asked to preserve the caller's environment (-E); without SETENV in sudoers it refuses to run the command (sudo-rs ignores -E): keep what is needed by env_keep in sudoers"
 
 var uuidPattern = regexp.MustCompile(`"?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"?`)

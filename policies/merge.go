@@ -95,7 +95,7 @@ func plainEdits(edits []authored) []job.Edit {
 }
 
 func sameEdit(a, b job.Edit) bool {
-	return a.Op == b.Op && a.Old == b.Old && a.Path.Equal(b.Path) && sameValue(a.Value, b.Value)
+	return a.Op == b.Op && a.Old == b.Old && a.At == b.At && a.Path.Equal(b.Path) && sameValue(a.Value, b.Value)
 }
 
 func sameValue(a, b cty.Value) bool {
@@ -111,7 +111,7 @@ func conflictWith(edits []authored, findings []finding) string {
 	for _, f := range findings {
 		for _, want := range f.Edits {
 			for _, e := range edits {
-				if e.policy == f.Policy || !e.Path.Equal(want.Path) || sameEdit(e.Edit, want) {
+				if e.policy == f.Policy || !e.Overlaps(want) || sameEdit(e.Edit, want) {
 					continue
 				}
 				names := []string{e.policy, f.Policy}
@@ -131,7 +131,7 @@ func takeUseless(first, second []finding) bool {
 	useless := false
 	for i, f := range first {
 		if f.Fixable() && contains(second, f) {
-			first[i].Edits = nil
+			first[i].Edits, first[i].Useless = nil, true
 			first[i].Message += " (its fix does not mend it)"
 			useless = true
 		}

@@ -43,7 +43,7 @@ func (d *decoder) policy(b *hcl.Block) policy {
 	if b := d.single(content, "env"); b != nil {
 		env := d.env(b, p.terms)
 		p.invariants = append(p.invariants, env)
-		p.infos = append(p.infos, ruleInfos(envRules, env.terms, b)...)
+		p.infos = append(p.infos, ruleInfos(env.demands(), env.terms, b)...)
 	}
 	for _, b := range content.Blocks.OfType("rule") {
 		r := d.rule(b, p.terms)

@@ -2,10 +2,11 @@ package policies
 
 import (
 	"fmt"
-	"path"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
 	"github.com/zclconf/go-cty/cty"
 
 	"nomad-reconcile/policies/sudo"
@@ -34,56 +35,147 @@ func (d *decoder) sudo(b *hcl.Block, inherited terms) sudoInvariant {
 }
 
 func (s sudoInvariant) check(at place) ([]finding, hcl.Diagnostics) {
-	list, args, offset := sudoArgs(at.task.Config)
 	var out []finding
-	for _, o := range sudo.PreserveEnv(args) {
-		where := at.path.Attr("config").Elem(list, offset+o.Index)
-		out = append(out, s.finding("sudo.preserve_env", o.Arg, where, preserveMessage(o), withoutPreserve(where, o)))
+	line := commandLineOf(at.task.Config, at.path.Attr("config"))
+	for _, f := range sudo.InArgs(line.words) {
+		out = append(out, s.about(f, line.at(f.Index), line.words[f.Index]))
+	}
+	for i, t := range at.task.Templates {
+		if t == nil || t.EmbeddedTmpl == nil {
+			continue
+		}
+		for _, f := range sudo.InTemplate(templateOf(t)) {
+			out = append(out, s.about(f, at.path.Elem("template", i).Attr("data"), *t.EmbeddedTmpl))
+		}
 	}
 	return out, nil
 }
 
-func preserveMessage(o sudo.Occurrence) string {
-	arg, _, _ := strings.Cut(o.Arg, "=")
-	return fmt.Sprintf("sudo is asked to preserve the caller's environment (%s); without SETENV in sudoers it refuses to run the command", arg)
+func templateOf(t *api.Template) sudo.Template {
+	out := sudo.Template{
+		Data: *t.EmbeddedTmpl, Left: delimiter(t.LeftDelim, "{{"), Right: delimiter(t.RightDelim, "}}"),
+	}
+	if t.DestPath != nil {
+		out.Destination = *t.DestPath
+	}
+	if t.Perms != nil {
+		mode, err := strconv.ParseUint(*t.Perms, 8, 32)
+		out.Executable = err == nil && mode&0o111 != 0
+	}
+	return out
 }
 
-func withoutPreserve(where job.Path, o sudo.Occurrence) job.Edit {
-	if o.Replacement == nil {
-		return job.Edit{Path: where, Op: job.Remove, Value: cty.StringVal(o.Arg)}
+// about is the finding for a place in a string of the task.
+func (s sudoInvariant) about(f sudo.Found, where job.Path, in string) finding {
+	if f.Doubt != "" {
+		word := job.RedactText(shortened(f.Arg))
+		return doubt("sudo.cannot_tell", "", where, "cannot tell: "+strings.Replace(f.Doubt, "%s", word, 1)+lineOf(f, in))
 	}
-	return job.Edit{Path: where, Op: job.Set, Value: cty.StringVal(*o.Replacement)}
+	edits := withoutPreserve(f, where, in)
+	if len(edits) == 0 { // a subject of its own, or the fix of another one would seem to mend nothing
+		return s.finding("sudo.preserve_env", "by hand: "+f.Arg, where, preserveMessage(f)+lineOf(f, in))
+	}
+	return s.finding("sudo.preserve_env", f.Arg, where, preserveMessage(f), edits...)
 }
 
-// sudoArgs finds a sudo command line in a task's config: the command is sudo, or
-// the words of `command` or `args` begin with it, as drivers with an image allow.
-// It gives the list's name, the words after sudo, and the position of the first.
-func sudoArgs(config map[string]any) (list string, args []string, offset int) {
-	command, isText := config["command"].(string)
-	if isText && isSudo(command) {
-		return "args", wordsOf(config["args"]), 0
-	}
-	if words := wordsOf(config["command"]); len(words) > 0 && isSudo(words[0]) {
-		return "command", words[1:], 1
-	}
-	if words := wordsOf(config["args"]); command == "" && len(words) > 0 && isSudo(words[0]) {
-		return "args", words[1:], 1
-	}
-	return "", nil, 0
+func preserveMessage(f sudo.Found) string {
+	arg, _, _ := strings.Cut(f.Arg, "=")
+	return fmt.Sprintf("sudo is asked to preserve the caller's environment (%s); without SETENV in sudoers it refuses to run the command"+
+		" (sudo-rs ignores -E): keep what is needed by env_keep in sudoers", job.RedactText(shortened(arg)))
 }
 
-func isSudo(word string) bool { return path.Base(word) == "sudo" }
+// shortened is a word of a script for a message: one line, and not a long one.
+func shortened(word string) string {
+	const most = 40
+	word = strings.Join(strings.Fields(word), " ")
+	if r := []rune(word); len(r) > most {
+		word = string(r[:most]) + "..."
+	}
+	return word
+}
 
-// wordsOf is a list in a config as the driver will read it: numbers and bools
-// become their text.
-func wordsOf(v any) []string {
-	list, ok := v.([]any)
-	if !ok {
+// lineOf names the line in a text of several, where no edit points at it.
+func lineOf(f sudo.Found, in string) string {
+	if !strings.Contains(strings.TrimSpace(in), "\n") {
+		return ""
+	}
+	return fmt.Sprintf(" (line %d of the script)", strings.Count(in[:f.Start], "\n")+1)
+}
+
+func withoutPreserve(f sudo.Found, where job.Path, in string) []job.Edit {
+	switch {
+	case f.Whole:
+		return []job.Edit{{Path: where, Op: job.Remove, Value: cty.StringVal(in)}}
+	case f.Mend == nil:
 		return nil
+	case !f.Script:
+		return []job.Edit{{Path: where, Op: job.Set, Value: cty.StringVal(in[:f.Start] + *f.Mend + in[f.End:])}}
 	}
-	words := make([]string, len(list))
-	for i, e := range list {
-		words[i] = fmt.Sprint(e)
+	return []job.Edit{{Path: where, Op: job.Replace, Old: in[f.Start:f.End], At: f.Start, Value: cty.StringVal(*f.Mend)}}
+}
+
+// commandLine is what a task runs, the command first, and where in its config the
+// words stand.
+type commandLine struct {
+	words  []string
+	config job.Path
+	parts  []part
+}
+
+// part is one attribute of a config that gives words to a command line.
+type part struct {
+	name   string
+	words  []string
+	single bool // a string, not a list
+}
+
+// at is the place of a word.
+func (c commandLine) at(i int) job.Path {
+	for _, p := range c.parts {
+		if i < len(p.words) {
+			if p.single {
+				return c.config.Attr(p.name)
+			}
+			return c.config.Elem(p.name, i)
+		}
+		i -= len(p.words)
 	}
-	return words
+	return c.config
+}
+
+// commandLineOf is what a task's config runs: `command` and `args`, after an
+// `entrypoint` if that is known to run what follows it. What an image adds of its
+// own is not known here.
+func commandLineOf(config map[string]any, where job.Path) commandLine {
+	entrypoint, command, args := partOf(config, "entrypoint"), partOf(config, "command"), partOf(config, "args")
+	if len(entrypoint.words) > 0 && sudo.Runs(entrypoint.words[0]) {
+		return lineOfParts(where, entrypoint, command, args)
+	}
+	return lineOfParts(where, command, args)
+}
+
+func lineOfParts(where job.Path, parts ...part) commandLine {
+	c := commandLine{config: where, parts: parts}
+	for _, p := range parts {
+		c.words = append(c.words, p.words...)
+	}
+	return c
+}
+
+// partOf is an attribute of a config as the driver will read it: numbers and bools
+// in a list become their text.
+func partOf(config map[string]any, name string) part {
+	switch v := config[name].(type) {
+	case string:
+		if v != "" {
+			return part{name, []string{v}, true}
+		}
+	case []any:
+		words := make([]string, len(v))
+		for i, e := range v {
+			words[i] = fmt.Sprint(e)
+		}
+		return part{name, words, false}
+	}
+	return part{name: name}
 }

@@ -38,6 +38,7 @@ type Finding struct {
 	Message string     // one line, without secrets
 	Fix     bool       // the policy asks for a fix
 	Edits   []job.Edit // what would mend it; none where nobody can know
+	Useless bool       // there was a fix, but with those of all others made it does not mend it
 
 	Exception *Exception // what waives it; nil where nothing does
 }

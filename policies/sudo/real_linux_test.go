@@ -2,6 +2,7 @@ package sudo_test
 
 import (
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -10,8 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"nomad-reconcile/policies/sudo"
+	"time"
 )
 
 // TestRealSudo asks the sudo that is installed here. In a mount namespace of its
@@ -20,13 +20,15 @@ import (
 func TestRealSudo(t *testing.T) {
 	t.Parallel()
 	real := newRealSudo(t)
-	lines := generated(150)
+	lines := slices.Concat(generated(150), shortLines(), longLines(), orderLines())
 	for _, c := range cases {
 		if !strings.Contains(c.line, "${") {
 			lines = append(lines, strings.Fields(c.line))
 		}
 	}
-	compared := 0
+	slices.SortFunc(lines, slices.Compare[[]string])
+	lines = slices.CompactFunc(lines, slices.Equal[[]string])
+	var compared, asking int
 	for _, args := range lines {
 		args = append([]string{"-n"}, args...)
 		preserves, answered := real.preserves(t, args)
@@ -34,14 +36,88 @@ func TestRealSudo(t *testing.T) {
 			continue
 		}
 		compared++
-		if got := len(sudo.PreserveEnv(args)) > 0; got != preserves {
+		if preserves {
+			asking++
+		}
+		if got := asks(args); got != preserves {
 			t.Errorf("sudo %q: got %v, sudo itself %v", args, got, preserves)
 		}
 	}
-	t.Logf("compared %d of %d command lines", compared, len(lines))
-	if compared < 40 {
-		t.Errorf("only %d of %d command lines could be compared", compared, len(lines))
+	t.Logf("compared %d of %d command lines; %d ask for the environment, %d do not", compared, len(lines), asking, compared-asking)
+	if asking < 100 || compared-asking < 50 {
+		t.Errorf("too few command lines could be compared")
 	}
+}
+
+// values are what an option may be given so that sudo itself goes on.
+var values = map[string]string{
+	"C": "3", "D": "/", "g": "root", "h": "localhost", "p": "ask", "R": "/", "T": "5", "u": "root", "U": "root",
+	"close-from": "3", "chdir": "/", "group": "root", "host": "localhost", "prompt": "ask", "chroot": "/",
+	"command-timeout": "5", "user": "root", "other-user": "root",
+}
+
+// shortLines bundle -E with every short option, before it and after it, and with
+// each option's value joined, apart, or taking -E for it.
+func shortLines() [][]string {
+	var out [][]string
+	for _, letter := range strings.Split("AaBbCcDEeghHiKklNnpPRrSsTtUuvV", "") {
+		value, ok := values[letter]
+		if !ok {
+			value = "root"
+		}
+		out = append(out,
+			[]string{"-" + letter, "-E", "true"}, []string{"-E" + letter, "true", "-E"}, []string{"-" + letter + "E", "true"},
+			[]string{"-" + letter, value, "true", "-E"}, []string{"-" + letter + value, "-E", "true"},
+			[]string{"-E" + letter, value, "true"}, []string{"-nE" + letter + value, "true"},
+			[]string{"-" + letter, value, "-E", "true"}, []string{"-" + letter, "--", "-E", "true"},
+		)
+	}
+	return out
+}
+
+// longLines say every long option, whole and by every beginning, alone, with a
+// value joined and a value apart.
+func longLines() [][]string {
+	var out [][]string
+	for _, name := range strings.Fields("askpass auth-type background bell chdir chroot close-from command-timeout edit group help host" +
+		" list login login-class no-update non-interactive other-user preserve-env preserve-groups prompt remove-timestamp" +
+		" reset-timestamp role set-home shell stdin type user validate version") {
+		value, ok := values[name]
+		if !ok {
+			value = "KEPT"
+		}
+		for _, short := range []string{name, name[:min(4, len(name))], name[:2]} {
+			out = append(out,
+				[]string{"--" + short, "-E", "true"}, []string{"--" + short, "true", "-E"},
+				[]string{"--" + short + "=" + value, "-E", "true"}, []string{"--" + short + "=" + value, "true", "-E"},
+			)
+		}
+	}
+	for i := range len("preserve-env") {
+		out = append(out, []string{"--preserve-env"[:3+i], "true"}, []string{"--preserve-env"[:3+i] + "=KEPT", "true"})
+	}
+	return out
+}
+
+// orderLines put options, values, assignments and the end of options into every
+// order.
+func orderLines() [][]string {
+	words := []string{"-E", "-u", "root", "A=1", "--", "true"}
+	var out [][]string
+	var add func(line []string)
+	add = func(line []string) {
+		if len(line) == 3 {
+			out = append(out, append(slices.Clone(line), "true"))
+			return
+		}
+		for _, w := range words {
+			if !slices.Contains(line, w) {
+				add(append(slices.Clone(line), w))
+			}
+		}
+	}
+	add(nil)
+	return out
 }
 
 // generated makes command lines of words that lie in each other's way, the same
@@ -80,7 +156,7 @@ func newRealSudo(t *testing.T) realSudo {
 		t.Skipf("needs sudo 1.9, this is %s", bytes.TrimSpace(version))
 	}
 	r := realSudo{filepath.Join(t.TempDir(), "sudoers")}
-	rules := "Defaults env_reset, !syslog\nnobody ALL=(ALL:ALL) NOPASSWD: NOSETENV: ALL\n"
+	rules := "Defaults env_reset, !syslog, closefrom_override, user_command_timeouts\nnobody ALL=(ALL:ALL) CWD=* CHROOT=* NOPASSWD: NOSETENV: ALL\n"
 	if err := os.WriteFile(r.sudoers, []byte(rules), 0o440); err != nil {
 		t.Fatal(err)
 	}
@@ -92,8 +168,11 @@ func newRealSudo(t *testing.T) realSudo {
 
 func (r realSudo) run(args ...string) (string, error) {
 	script := `mount --bind "$0" /etc/sudoers && exec setpriv --reuid=nobody --regid=65534 --clear-groups sudo "$@"`
-	cmd := exec.Command("sh", append([]string{"-c", script, r.sudoers}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "KEPT=1", "LC_ALL=C"}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", script, r.sudoers}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "KEPT=1", "LC_ALL=C", "SUDO_EDITOR=true", "SHELL=/bin/true"}
+	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -1,119 +1,164 @@
-// Package sudo understands a sudo command line as sudo 1.9 itself reads it:
+// Package sudo understands command lines and shell scripts as far as sudo goes:
+// where they ask it to preserve the caller's environment, and where that cannot
+// be told before they run. Options are read as sudo 1.9 itself reads them:
 // getopt_long with a leading "+", so that the first word which is neither an
-// option nor an assignment ends the options. What the command that sudo runs
-// makes of its own arguments is no business of sudo's.
+// option nor an assignment ends the options.
 package sudo
 
 import "strings"
 
-// Occurrence is one element of an argument list that asks sudo to preserve the
-// caller's environment, all of it or some variables.
-type Occurrence struct {
-	Index       int     // in the argument list
-	Arg         string  // the element as it is
-	Replacement *string // the element without that demand; nil: the whole element goes
+// demand is a word of sudo's arguments that asks for the environment.
+type demand struct {
+	index   int
+	letters []int // the letters to take out of a bundle; none: the whole word goes
+	fixed   bool  // no part of the word is made at run time
 }
 
-// PreserveEnv lists the elements of args (what follows the word sudo) that ask
-// it to preserve the environment, in order. Nomad's runtime interpolations are
-// opaque: a word that starts with one ends the options.
-func PreserveEnv(args []string) []Occurrence {
-	r := reader{args: args}
+// reader walks sudo's arguments as getopt_long and sudo's loop around it do.
+type reader struct {
+	args    []word
+	next    int
+	ended   bool
+	demands []demand
+	doubt   int  // the word that only shows at run time what it asks; -1 for none
+	runs    bool // the arguments from next on are a command, or none for a shell
+	shell   bool // -s or -i: without a command, sudo runs a shell
+}
+
+func readOptions(args []word) reader {
+	r := reader{args: args, doubt: -1, runs: true}
 	for !r.ended && r.next < len(args) {
 		r.word(args[r.next])
 	}
-	return r.found
+	return r
 }
 
-// reader walks an argument list as getopt_long and sudo's loop around it do.
-type reader struct {
-	args  []string
-	next  int
-	ended bool
-	found []Occurrence
-}
-
-func (r *reader) word(arg string) {
+func (r *reader) word(arg word) {
 	switch {
-	case arg == "--":
+	case arg.s == "--":
+		r.next++
 		r.ended = true
-	case strings.HasPrefix(arg, "--"):
+	case arg.isOpaque(0) && !arg.isPath():
+		r.doubtful()
+	case strings.HasPrefix(arg.s, "--"):
 		r.long(arg)
-	case len(arg) > 1 && arg[0] == '-':
+	case len(arg.s) > 1 && arg.s[0] == '-':
 		r.short(arg)
 	case r.assignmentNext():
-		r.next++
+		r.step(arg)
 	default:
 		r.ended = true
 	}
+}
+
+// doubtful ends the reading at a word that nobody knows before run time.
+func (r *reader) doubtful() {
+	r.doubt, r.ended, r.runs = r.next, true, false
+}
+
+// step goes past a word; one that may become several ends the reading.
+func (r *reader) step(arg word) {
+	if arg.isMulti() {
+		r.doubtful()
+		return
+	}
+	r.next++
 }
 
 // assignmentNext reports whether sudo takes the next word for NAME=VALUE, which
 // may stand between options. It looks for the `--` that ends them in the word
 // before, and so do we, also where that word was an option's value.
 func (r *reader) assignmentNext() bool {
-	afterEnd := r.next > 0 && r.args[r.next-1] == "--"
-	return !afterEnd && r.next < len(r.args) && isAssignment(r.args[r.next])
+	afterEnd := r.next > 0 && r.args[r.next-1].s == "--"
+	return !afterEnd && r.next < len(r.args) && isAssignment(r.args[r.next].s)
 }
 
 func isAssignment(arg string) bool {
 	return arg != "" && arg[0] != '/' && strings.Index(arg, "=") > 0
 }
 
-func (r *reader) long(arg string) {
-	name, _, hasValue := strings.Cut(arg[2:], "=")
+func (r *reader) long(arg word) {
+	name, _, hasValue := strings.Cut(arg.s[2:], "=")
+	if arg.opaqueWithin(0, 2+len(name)) {
+		r.doubtful()
+		return
+	}
 	option := longOption(name)
+	r.mode(option)
 	if option == "preserve-env" {
-		r.found = append(r.found, Occurrence{Index: r.next, Arg: arg})
+		r.demands = append(r.demands, demand{index: r.next, fixed: !arg.isMulti()})
 	}
-	r.next++
-	if longWithValue[option] && !hasValue {
-		r.next++
+	if r.step(arg); longWithValue[option] && !hasValue {
+		r.value()
 	}
+}
+
+// mode keeps what decides whether a command is run.
+func (r *reader) mode(option string) {
+	switch option {
+	case "edit", "list", "validate", "version", "help", "remove-timestamp":
+		r.runs = false
+	case "shell", "login":
+		r.shell = true
+	}
+}
+
+var shortModes = map[byte]string{
+	'e': "edit", 'l': "list", 'v': "validate", 'V': "version", 'K': "remove-timestamp", 's': "shell", 'i': "login",
 }
 
 // short reads a bundle such as -nEu. Letters that sudo does not know (it refuses
 // the whole line then) count as options without a value.
-func (r *reader) short(arg string) {
-	rest, asked := arg[1:], false
-	kept := "-"
-	for rest != "" && !strings.HasPrefix(rest, "${") && !takesValue(rest[0]) {
-		switch rest[0] {
-		case '-': // never valid in a bundle; without the E it might become `--`
+func (r *reader) short(arg word) {
+	var asked []int
+	kept := 0
+	i := 1
+	for ; i < len(arg.s) && !arg.isOpaque(i) && !takesValue(arg.s[i]); i++ {
+		switch c := arg.s[i]; {
+		case c == '-': // never valid in a bundle; without the E it might become `--`
 			r.next++
 			return
-		case 'E':
-			asked = true
-		default:
-			kept += rest[:1]
+		case c == 'E':
+			asked = append(asked, i)
+		case c != '\n' && c != '\r' && c != ' ': // a line end in a heredoc is no option
+			kept++
 		}
-		rest = rest[1:]
+		r.mode(shortModes[arg.s[i]])
 	}
-	if asked {
-		r.found = append(r.found, occurrence(r.next, arg, kept+rest))
+	opaque := arg.isOpaque(i)
+	if len(asked) > 0 {
+		if kept == 0 && i == len(arg.s) {
+			asked = nil
+		}
+		r.demands = append(r.demands, demand{index: r.next, letters: asked, fixed: !opaque})
 	}
-	r.next++
-	if len(rest) == 1 {
-		r.value(rest[0])
-	}
-}
-
-func occurrence(i int, arg, without string) Occurrence {
-	o := Occurrence{Index: i, Arg: arg}
-	if strings.TrimSpace(without) != "-" { // a line end in a heredoc is no option
-		o.Replacement = &without
-	}
-	return o
-}
-
-// value steps over the value of an option that ended its word. -h is a host
-// where a host follows, else it asks for help and nothing is run.
-func (r *reader) value(option byte) {
-	if option == 'h' && (r.next >= len(r.args) || strings.HasPrefix(r.args[r.next], "-") || r.assignmentNext()) {
-		r.ended = true
+	if opaque {
+		r.doubtful()
 		return
 	}
-	r.next++
+	if r.step(arg); i == len(arg.s)-1 {
+		r.shortValue(arg.s[i])
+	}
+}
+
+// shortValue steps over the value of an option that ended its word. -h is a host
+// where a host follows, else it asks for help and nothing is run.
+func (r *reader) shortValue(option byte) {
+	if option == 'h' && (r.next >= len(r.args) || strings.HasPrefix(r.args[r.next].s, "-") || r.assignmentNext()) {
+		r.ended, r.runs = true, false
+		return
+	}
+	r.value()
+}
+
+func (r *reader) value() {
+	switch {
+	case r.ended:
+	case r.next >= len(r.args): // sudo refuses the line
+		r.ended, r.runs = true, false
+	default:
+		r.step(r.args[r.next])
+	}
 }
 
 func takesValue(letter byte) bool { return strings.IndexByte("aCcDghpRrTtUu", letter) >= 0 }

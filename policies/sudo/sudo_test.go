@@ -2,6 +2,7 @@ package sudo_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -10,7 +11,8 @@ import (
 	"nomad-reconcile/policies/sudo"
 )
 
-// want is one occurrence: "2" removes element 2, "0:-n" makes element 0 "-n".
+// want is what is found: "2" removes element 2, "0:-n" makes element 0 "-n", "1!" is
+// a demand without an edit, "1?" cannot be told.
 var cases = []struct {
 	name, line string
 	want       []string
@@ -62,25 +64,27 @@ var cases = []struct {
 	{"unknown option", "-Z -E true", []string{"1"}},
 	{"unknown long option", "--zap -E true", []string{"1"}},
 	{"a bundle that sudo refuses", "-E- true", nil},
-	{"opaque word", "${meta.command} -E", nil},
+	{"opaque word", "${meta.command} -E", []string{"0?"}},
+	{"opaque word after options", "-n ${meta.flags} true", []string{"1?"}},
+	{"opaque folder", "${NOMAD_TASK_DIR}/run -E", nil},
+	{"opaque end of a word", "run${meta.suffix} -E", nil},
+	{"opaque in a long option", "--${meta.flag} -E true", []string{"0?"}},
+	{"opaque after an end", "-- ${meta.command} -E", []string{"1?"}},
+	{"opaque assignment", "A=${meta.a} -E true", []string{"1"}},
 	{"opaque value", "-u ${meta.user} -E true", []string{"2"}},
-	{"opaque bundle", "-${meta.FLAGE} true", nil},
-	{"opaque end of a bundle", "-E${meta.flags} true", []string{"0:-${meta.flags}"}},
+	{"opaque bundle", "-${meta.FLAGE} true", []string{"0?"}},
+	{"opaque end of a bundle", "-E${meta.flags} true", []string{"0!", "0?"}},
 	{"opaque list", "--preserve-env=${meta.vars} true", []string{"0"}},
 }
 
-func TestPreserveEnv(t *testing.T) {
+func TestOptions(t *testing.T) {
 	t.Parallel()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			args := strings.Fields(c.line)
 			var got []string
-			for _, o := range sudo.PreserveEnv(args) {
-				if o.Arg != args[o.Index] {
-					t.Errorf("Arg is %q, element %d is %q", o.Arg, o.Index, args[o.Index])
-				}
-				got = append(got, show(o))
+			for _, f := range sudo.InArgs(line(c.line)) {
+				got = append(got, show(f))
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("sudo %s (-want +got):\n%s", c.line, diff)
@@ -89,53 +93,86 @@ func TestPreserveEnv(t *testing.T) {
 	}
 }
 
-func show(o sudo.Occurrence) string {
-	s := string(rune('0' + o.Index))
-	if o.Replacement != nil {
-		s += ":" + *o.Replacement
+// line is a command line of sudo's.
+func line(args string) []string { return append([]string{"sudo"}, strings.Fields(args)...) }
+
+func show(f sudo.Found) string {
+	s := strconv.Itoa(f.Index - 1)
+	switch {
+	case f.Doubt != "":
+		return s + "?"
+	case f.Whole:
+		return s
+	case f.Mend == nil:
+		return s + "!"
 	}
-	return s
+	return s + ":" + f.Arg[:f.Start] + *f.Mend + f.Arg[f.End:]
 }
 
-// without makes the edits, last first so that indices keep their meaning.
-func without(args []string, found []sudo.Occurrence) []string {
+// mend makes the edits, last first so that indices keep their meaning.
+func mend(args []string, found []sudo.Found) []string {
 	out := slices.Clone(args)
-	for _, o := range slices.Backward(found) {
-		if o.Replacement != nil {
-			out[o.Index] = *o.Replacement
-		} else {
-			out = slices.Delete(out, o.Index, o.Index+1)
+	for _, f := range slices.Backward(found) {
+		switch {
+		case f.Whole:
+			out = slices.Delete(out, f.Index, f.Index+1)
+		case f.Mend != nil:
+			out[f.Index] = out[f.Index][:f.Start] + *f.Mend + out[f.Index][f.End:]
 		}
 	}
 	return out
 }
 
-func FuzzPreserveEnv(f *testing.F) {
+func demands(found []sudo.Found) []sudo.Found {
+	return slices.DeleteFunc(slices.Clone(found), func(f sudo.Found) bool { return f.Doubt != "" })
+}
+
+func FuzzOptions(f *testing.F) {
 	for _, c := range cases {
 		f.Add(c.line)
 	}
-	f.Fuzz(func(t *testing.T, line string) {
-		args := strings.Split(line, " ")
-		found := sudo.PreserveEnv(args)
-		last := -1
-		for _, o := range found {
-			if o.Index <= last || o.Index >= len(args) {
-				t.Fatalf("index %d after %d in %q", o.Index, last, args)
+	f.Fuzz(func(t *testing.T, words string) {
+		args := append([]string{"sudo"}, strings.Split(words, " ")...)
+		found := sudo.InArgs(args)
+		inside(t, args, found)
+		mended := mend(args, found)
+		for _, again := range sudo.InArgs(mended) {
+			if again.Fixable() {
+				t.Fatalf("%q became %q, which still asks: %+v", args, mended, again)
 			}
-			last = o.Index
-		}
-		mended := without(args, found)
-		if again := sudo.PreserveEnv(mended); len(again) > 0 {
-			t.Fatalf("%q became %q, which still asks: %+v", args, mended, again)
 		}
 	})
 }
 
+// inside: findings come in the order of the source, edits lie in their strings and
+// not in each other.
+func inside(t *testing.T, args []string, found []sudo.Found) {
+	t.Helper()
+	last := sudo.Found{}
+	for _, f := range found {
+		if f.Index < last.Index || f.Index >= len(args) || f.Start > f.End || f.Start < 0 || f.End > len(args[f.Index]) {
+			t.Fatalf("%+v in %q", f, args)
+		}
+		if f.Mend == nil {
+			continue
+		}
+		if last.Mend != nil && last.Index == f.Index && f.Start < last.End {
+			t.Fatalf("%+v and %+v overlap in %q", last, f, args)
+		}
+		last = f
+	}
+}
+
 // A heredoc element ends with a line end, which is no option letter.
-func TestPreserveEnvWithALineEnd(t *testing.T) {
+func TestOptionWithALineEnd(t *testing.T) {
 	t.Parallel()
-	found := sudo.PreserveEnv([]string{"-n", "-E\n", "true"})
-	if len(found) != 1 || found[0].Index != 1 || found[0].Replacement != nil {
+	found := sudo.InArgs([]string{"sudo", "-n", "-E\n", "true"})
+	if len(found) != 1 || found[0].Index != 2 || !found[0].Whole {
 		t.Errorf("%+v", found)
 	}
+}
+
+// asks: what follows the word sudo asks for the environment.
+func asks(args []string) bool {
+	return len(demands(sudo.InArgs(slices.Insert(slices.Clone(args), 0, "sudo")))) > 0
 }

@@ -26,12 +26,13 @@ const (
 	Replace Op = "replace"
 )
 
-// Edit is one change at one place. List indices are those of the job as it was
-// read, whatever other edits do to the same list.
+// Edit is one change at one place. List indices, and bytes of strings, are those
+// of the job as it was read, whatever other edits do to the same list or string.
 type Edit struct {
 	Path  Path
 	Op    Op
-	Old   string    // Replace: the part of the string that goes; its first occurrence
+	Old   string    // Replace: the part of the string that goes
+	At    int       // Replace: the byte where Old stands; 0: wherever it stands first
 	Value cty.Value // Set: the value; Replace: what takes Old's place; Remove: the value that goes, if known
 }
 
@@ -39,25 +40,58 @@ type Edit struct {
 func (e Edit) String() string { return string(e.Op) + " " + e.Path.String() }
 
 // Sort orders edits so that doing them one after the other keeps every index
-// meaningful: removals from lists last, highest index first.
+// meaningful: parts of strings from the end, and then removals from lists, highest
+// index first.
 func Sort(edits []Edit) []Edit {
 	out := slices.Clone(edits)
 	slices.SortStableFunc(out, func(a, b Edit) int {
-		ra, rb := removesElement(a), removesElement(b)
-		switch {
-		case ra && rb:
+		switch turn := a.turn(); {
+		case turn != b.turn():
+			return cmp.Compare(turn, b.turn())
+		case turn == removals:
 			return -compareIndices(a.Path, b.Path)
-		case ra:
-			return 1
-		case rb:
-			return -1
 		}
-		return 0
+		return cmp.Compare(b.At, a.At)
 	})
 	return out
 }
 
-func removesElement(e Edit) bool { return e.Op == Remove && e.Path.Last().Index >= 0 }
+// removals is the turn of the edits that move what comes after them in a list.
+const removals = 2
+
+func (e Edit) turn() int {
+	switch {
+	case e.Op == Remove && e.Path.Last().Index >= 0:
+		return removals
+	case e.Op == Replace:
+		return 1
+	}
+	return 0
+}
+
+// Overlaps reports whether both change one place, and not two parts of one string.
+func (e Edit) Overlaps(other Edit) bool {
+	if !e.Path.Equal(other.Path) {
+		return false
+	}
+	apart := e.At >= other.At+len(other.Old) || other.At >= e.At+len(e.Old)
+	return e.Op != Replace || other.Op != Replace || !apart
+}
+
+// In is a string with a Replace made in it; false where Old is not there.
+func (e Edit) In(s string) (string, bool) {
+	by, err := convert.Convert(e.Value, cty.String)
+	if err != nil || by.IsNull() {
+		return "", false
+	}
+	if e.At > 0 {
+		if e.At > len(s) || !strings.HasPrefix(s[e.At:], e.Old) {
+			return "", false
+		}
+		return s[:e.At] + by.AsString() + s[e.At+len(e.Old):], true
+	}
+	return strings.Replace(s, e.Old, by.AsString(), 1), strings.Contains(s, e.Old)
+}
 
 func compareIndices(a, b Path) int {
 	for i := range min(len(a), len(b)) {
@@ -437,15 +471,15 @@ func editLeaf(cur any, e Edit) (any, error) {
 	case Set:
 		return GoValue(e.Value)
 	case Replace:
-		s, ok := cur.(string)
-		if !ok || !strings.Contains(s, e.Old) {
-			return nil, fmt.Errorf("the text to replace is not there")
-		}
-		by, err := convert.Convert(e.Value, cty.String)
-		if err != nil || by.IsNull() {
+		if by, err := convert.Convert(e.Value, cty.String); err != nil || by.IsNull() {
 			return nil, fmt.Errorf("a part of a string can only be replaced by a string")
 		}
-		return strings.Replace(s, e.Old, by.AsString(), 1), nil
+		s, _ := cur.(string)
+		out, ok := e.In(s)
+		if !ok {
+			return nil, fmt.Errorf("the text to replace is not there")
+		}
+		return out, nil
 	}
 	return nil, fmt.Errorf("there is nothing to %s here", e.Op)
 }

@@ -213,6 +213,11 @@ func TestApply(t *testing.T) {
 			func(j *api.Job, _ *api.Task) { delete(j.Meta, "a.b") }},
 		{"part of a string", []job.Edit{{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "-E ", Value: str("")}},
 			func(_ *api.Job, a *api.Task) { a.Templates[0].EmbeddedTmpl = new("sudo run") }},
+		{"parts of a string, by their place as read", []job.Edit{
+			{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "s", Value: str("S")},
+			{Path: at(t, ".template[0].data"), Op: job.Replace, Old: " -E", At: 4, Value: str("")},
+			{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "r", At: 8, Value: str("-R")},
+		}, func(_ *api.Job, a *api.Task) { a.Templates[0].EmbeddedTmpl = new("Sudo -Run") }},
 		{"number, from text too", []job.Edit{{Path: at(t, ".resources.memory"), Op: job.Set, Value: str("512")}},
 			func(_ *api.Job, a *api.Task) { a.Resources.MemoryMB = new(512) }},
 		{"block made", []job.Edit{{Path: at(t, `group["web"].task["side"].resources.cpu`), Op: job.Set, Value: cty.NumberIntVal(1)}},
@@ -265,6 +270,29 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func TestOverlaps(t *testing.T) {
+	t.Parallel()
+	part := func(p string, from int, old string) job.Edit {
+		return job.Edit{Path: at(t, p), Op: job.Replace, Old: old, At: from}
+	}
+	data := part(".template[0].data", 4, " -E")
+	for _, c := range []struct {
+		other job.Edit
+		want  bool
+	}{
+		{data, true},
+		{part(".template[0].data", 6, "E r"), true},
+		{part(".template[0].data", 7, " r"), false},
+		{part(".template[0].data", 0, "sudo"), false},
+		{part(".config.args[0]", 4, " -E"), false},
+		{job.Edit{Path: data.Path, Op: job.Set}, true},
+	} {
+		if got := data.Overlaps(c.other); got != c.want || c.other.Overlaps(data) != c.want {
+			t.Errorf("%+v: got %v", c.other, got)
+		}
+	}
+}
+
 func TestApplyRefuses(t *testing.T) {
 	t.Parallel()
 	str := cty.StringVal
@@ -281,6 +309,8 @@ func TestApplyRefuses(t *testing.T) {
 		{job.Edit{Path: at(t, `group["web"].shutdown_delay`), Op: job.Set, Value: str("soon")}, "not a duration"},
 		{job.Edit{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "none", Value: str("")}, "not there"},
 		{job.Edit{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "sudo", Value: cty.ListValEmpty(cty.String)}, "only be replaced by a string"},
+		{job.Edit{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "-E", At: 4, Value: str("")}, "not there"},
+		{job.Edit{Path: at(t, ".template[0].data"), Op: job.Replace, Old: "-E", At: 99, Value: str("")}, "not there"},
 		{job.Edit{Path: at(t, ".config.many.x"), Op: job.Set, Value: str("")}, "2 blocks here"},
 		{job.Edit{Path: at(t, ".resources"), Op: job.Set, Value: str("x")}, "removed whole"},
 		{job.Edit{Path: at(t, ".vault.role"), Op: job.Remove}, "no vault block"},

@@ -50,13 +50,14 @@ func didYouMean(name string, known []string) string {
 	return " Did you mean \"" + best + "\"?"
 }
 
-// once keeps the first of the warnings with one summary: a name that nobody knows
+// once keeps the first of the warnings that say the same: a name that nobody knows
 // is said once, not at each of its places.
 func once(diags hcl.Diagnostics) hcl.Diagnostics {
 	said := map[string]bool{}
 	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
-		again := said[d.Summary]
-		said[d.Summary] = true
+		text := d.Summary + "\n" + d.Detail
+		again := said[text]
+		said[text] = true
 		return again
 	})
 }

@@ -79,10 +79,7 @@ func differences(a, b *api.Job) string {
 // places, all of which are to be changed alike, changes them at once.
 func (f *File) editFirst(todo []job.Edit) (*File, []job.Edit, hcl.Diagnostics) {
 	e := todo[0]
-	groups := [][]job.Edit{{e}}
-	if alike := slices.DeleteFunc(slices.Clone(todo), func(other job.Edit) bool { return !alike(e, other) }); len(alike) > 1 {
-		groups = append(groups, alike)
-	}
+	groups := together(e, todo)
 	var wants []*api.Job
 	for _, g := range groups {
 		want, err := job.Apply(f.Job, g)
@@ -109,12 +106,27 @@ func (f *File) editFirst(todo []job.Edit) (*File, []job.Edit, hcl.Diagnostics) {
 	return nil, nil, f.inTheWay(t, e)
 }
 
+// together are the edits that may have to be made at once with e: none, then those
+// of the same part of a string, then those of the same text wherever it stands.
+func together(e job.Edit, todo []job.Edit) [][]job.Edit {
+	groups := [][]job.Edit{{e}}
+	for _, anywhere := range []bool{false, true} {
+		group := slices.DeleteFunc(slices.Clone(todo), func(other job.Edit) bool {
+			return !alike(e, other) || !anywhere && e.At != other.At
+		})
+		if len(group) > len(groups[len(groups)-1]) {
+			groups = append(groups, group)
+		}
+	}
+	return groups
+}
+
 func alike(a, b job.Edit) bool {
 	return a.Op == b.Op && a.Old == b.Old && (a.Op == job.Remove || a.Value.RawEquals(b.Value)) && a.Path.Last().Name == b.Path.Last().Name
 }
 
 func sameEdit(a, b job.Edit) bool {
-	return a.Path.Equal(b.Path) && a.Op == b.Op && a.Old == b.Old
+	return a.Path.Equal(b.Path) && a.Op == b.Op && a.Old == b.Old && a.At == b.At
 }
 
 // accept is the file with a candidate spliced in, if it evaluates to want.

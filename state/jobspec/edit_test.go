@@ -46,6 +46,12 @@ func replace(p, old, by string) job.Edit {
 	return job.Edit{Path: mustPath(p), Op: job.Replace, Old: old, Value: cty.StringVal(by)}
 }
 
+func replaceAt(p, old string, at int, by string) job.Edit {
+	e := replace(p, old, by)
+	e.At = at
+	return e
+}
+
 func mustPath(s string) job.Path {
 	if strings.HasPrefix(s, ".") {
 		s = task + s[1:]
@@ -117,6 +123,29 @@ var listCases = []editCase{
 		name: "part of an element", before: args(`["-c", "sudo -E -u root ${NOMAD_TASK_DIR}/run.sh \"a b\""]`),
 		after: args(`["-c", "sudo -u root ${NOMAD_TASK_DIR}/run.sh \"a b\""]`),
 		edits: []job.Edit{replace(".config.args[1]", "-E ", "")},
+	},
+	{
+		name: "the second of equal parts", before: args(`["-c", "sudo -E ${var_a} a; sudo -E a"]`),
+		after: args(`["-c", "sudo -E ${var_a} a; sudo a"]`),
+		edits: []job.Edit{replaceAt(".config.args[1]", " -E", 24, "")},
+	},
+	{
+		name: "both of equal parts", before: args(`["-c", "sudo -E ${meta.a} a; sudo -E a"]`),
+		after: args(`["-c", "sudo ${meta.a} a; sudo a"]`),
+		edits: []job.Edit{replaceAt(".config.args[1]", " -E", 4, ""), replaceAt(".config.args[1]", " -E", 25, "")},
+	},
+	{
+		name:   "equal parts from one local",
+		before: "locals {\n  run = \"sudo -E\"\n}\n" + args(`["${local.run} a", "cd x; ${local.run} b"]`),
+		after:  "locals {\n  run = \"sudo\"\n}\n" + args(`["${local.run} a", "cd x; ${local.run} b"]`),
+		edits:  []job.Edit{replaceAt(".config.args[0]", " -E", 4, ""), replaceAt(".config.args[1]", " -E", 10, "")},
+	},
+	{
+		name:   "two parts of one local, used twice",
+		before: "locals {\n  run = \"sudo -E a; sudo -E b\"\n}\n" + args(`[local.run, local.run]`),
+		after:  "locals {\n  run = \"sudo a; sudo b\"\n}\n" + args(`[local.run, local.run]`),
+		edits: []job.Edit{replaceAt(".config.args[0]", " -E", 4, ""), replaceAt(".config.args[0]", " -E", 15, ""),
+			replaceAt(".config.args[1]", " -E", 4, ""), replaceAt(".config.args[1]", " -E", 15, "")},
 	},
 	{
 		name: "a quoted part", before: args(`["echo \"old\" \u00e4"]`), after: args(`["echo \"new\" \u00e4"]`),
@@ -773,6 +802,8 @@ func TestRangeOf(t *testing.T) {
 	}{
 		{replace(".template[0].data", "-E ", ""), "-E ", "10,16"},
 		{replace(".config.args[1]", "sudo -E", "sudo"), "sudo -E", "5,32"},
+		{replaceAt(".config.args[1]", "s", 9, ""), "s", "5,32"},
+		{replaceAt(".template[0].data", "n", 19, ""), "n", "10,21"},
 		{replace(".config.args[1]", "none", ""), `"grün && sudo -E x"`, "5,23"},
 		{replace(".config.none", "none", ""), "config", "4,7"},
 		{remove(".config.args[0]"), `"-c"`, "5,17"},

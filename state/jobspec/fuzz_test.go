@@ -24,6 +24,9 @@ func FuzzParse(f *testing.F) {
 	for _, c := range allCases() {
 		f.Add([]byte(c.before))
 	}
+	for _, path := range jsonFixtures(f) {
+		f.Add(read(f, path))
+	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		skipCostly(t, src)
 		jobspec.IsJob(src)

@@ -162,9 +162,10 @@ func (f *File) RangeOf(e job.Edit) hcl.Range {
 	old, _ := job.At(f.Job, e.Path)
 	fd := finder{trace: t, edit: e, old: old}
 	s := splicer{src: f.Bytes}
+	text, _ := asText(old)
 	for _, sp := range fd.spots(pl, rest) {
 		if template, ok := sp.expr.(*hclsyntax.TemplateExpr); ok {
-			for _, c := range s.replace(template, e.Old, "") {
+			for _, c := range s.replace(template, e.Old, "", nth(e, text)) {
 				return hcl.Range{Filename: whole.Filename, Start: f.pos(c[0].start), End: f.pos(c[0].end)}
 			}
 		}

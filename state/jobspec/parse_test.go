@@ -252,6 +252,19 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// A name that nobody knows is said once, where it stands first.
+func TestWarningsOnce(t *testing.T) {
+	t.Parallel()
+	f := parse(t, "job \"x\" {\n  meta = { a = \"${zone}\" }\n  group \"g\" {\n    meta = { a = \"${port}${zone}-${port}\" }\n  }\n}\n", jobspec.Inputs{})
+	var got []string
+	for _, w := range f.Warnings {
+		got = append(got, position(*w.Subject)+" "+w.Summary)
+	}
+	if diff := cmp.Diff([]string{`2,19 Unknown reference "zone"`, `4,21 Unknown reference "port"`}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestFilesConfined: a source's job files cannot read outside of it.
 func TestFilesConfined(t *testing.T) {
 	t.Parallel()

@@ -72,26 +72,34 @@ func (s *splicer) edit(sp spot, e job.Edit, old cty.Value) []candidate {
 	case e.Op == job.Set:
 		return s.set(sp, e.Value, old)
 	case e.Op == job.Replace:
-		if by, ok := asText(e.Value); ok {
-			return s.replaceIn(sp, e.Old, by, old)
-		}
+		return s.replaceIn(sp, e, old)
 	}
 	return nil
 }
 
 // replaceIn replaces a part of a text, where it stands or by writing the text
 // anew.
-func (s *splicer) replaceIn(sp spot, part, by string, old cty.Value) []candidate {
+func (s *splicer) replaceIn(sp spot, e job.Edit, old cty.Value) []candidate {
+	from, _ := asText(old)
+	by, ok := asText(e.Value)
+	if !ok {
+		return nil
+	}
 	var out []candidate
 	if t, ok := sp.expr.(*hclsyntax.TemplateExpr); ok {
-		out = s.replace(t, part, by)
+		out = s.replace(t, e.Old, by, nth(e, from))
 	}
-	if from, ok := asText(old); ok && isVerbatim(sp.expr) && !s.isHeredoc(sp.expr) {
-		for _, text := range literals(cty.StringVal(strings.Replace(from, part, by, 1))) {
+	if whole, ok := e.In(from); ok && isVerbatim(sp.expr) && !s.isHeredoc(sp.expr) {
+		for _, text := range literals(cty.StringVal(whole)) {
 			out = append(out, candidate{s.over(sp.expr, text)})
 		}
 	}
 	return out
+}
+
+// nth counts the occurrences of what a Replace replaces before the one it means.
+func nth(e job.Edit, in string) int {
+	return strings.Count(in[:min(e.At, len(in))], e.Old)
 }
 
 // set replaces a whole literal. Of a text with parts that are no literals, or of a

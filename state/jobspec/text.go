@@ -144,19 +144,36 @@ type run struct {
 	from  []int
 }
 
-// replace lists ways to replace a part of a template's text.
-func (s *splicer) replace(t *hclsyntax.TemplateExpr, old, by string) []candidate {
+// replace lists ways to replace a part of a template's text, where it occurs for
+// the n-th time (from 0) first, and then everywhere.
+func (s *splicer) replace(t *hclsyntax.TemplateExpr, old, by string, n int) []candidate {
+	if old == "" && by == "" {
+		return nil
+	}
 	var out []candidate
+	found := s.occurrences(t, old)
+	if n > 0 && n < len(found) {
+		found = slices.Concat(found[n:n+1], found[:n], found[n+1:])
+	}
+	for _, at := range found[:min(maxCandidates, len(found))] {
+		for _, text := range s.written(t, by, at.start) {
+			out = append(out, candidate{{at.start, at.end, text}})
+		}
+	}
+	return out
+}
+
+// occurrences are the bytes of the source where a part of a template's text stands.
+func (s *splicer) occurrences(t *hclsyntax.TemplateExpr, part string) []span {
+	var out []span
 	for _, r := range s.runs(t) {
-		for at := 0; ; {
-			i := strings.Index(r.value[at:], old)
-			if i < 0 || old == "" && by == "" {
+		for at := 0; at <= len(r.value); at += max(len(part), 1) {
+			i := strings.Index(r.value[at:], part)
+			if i < 0 {
 				break
 			}
-			out = append(out, s.replaceAt(t, r, at+i, len(old), by)...)
-			if at += i + max(len(old), 1); at > len(r.value) || len(out) > maxCandidates {
-				break
-			}
+			at += i
+			out = append(out, span{r.from[at], r.from[at+len(part)]})
 		}
 	}
 	return out
@@ -175,7 +192,7 @@ func (s *splicer) change(t *hclsyntax.TemplateExpr, from, to string) []candidate
 			}
 		}
 	}
-	return append(out, s.replace(t, gone, by)...)
+	return append(out, s.replace(t, gone, by, 0)...)
 }
 
 func (s *splicer) replaceAt(t *hclsyntax.TemplateExpr, r run, at, n int, by string) []candidate {

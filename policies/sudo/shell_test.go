@@ -1,0 +1,346 @@
+package sudo_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"mvdan.cc/sh/v3/syntax"
+
+	"nomad-reconcile/policies/sudo"
+)
+
+// shellCases are scripts given to sh -c: want is the script with the edits made
+// (empty: nothing is found), and doubts are the words that cannot be told, with a
+// demand that has no edit as "!" and its word.
+var shellCases = []struct{ name, script, want, doubts string }{
+	{"plain", "sudo -E ./run", "sudo ./run", ""},
+	{"nothing", "sudo ./run -E", "", ""},
+	{"after &&", "cd /x && sudo -E ./run", "cd /x && sudo ./run", ""},
+	{"a bundle", "sudo -nE x", "sudo -n x", ""},
+	{"a bundle with a user", "sudo -nEu root x", "sudo -nu root x", ""},
+	{"a list of variables", "sudo --preserve-env=A,B x", "sudo x", ""},
+	{"double quotes", `sudo "-E" x`, "sudo x", ""},
+	{"single quotes", "sudo '-E' x", "sudo x", ""},
+	{"quotes inside a word", `sudo -n"E" x`, `sudo -n"" x`, ""},
+	{"an escape", `sudo \-E x`, "sudo x", ""},
+	{"an escaped letter", `sudo -n\E x`, "sudo -n x", ""},
+	{"a dollar quote", `sudo $'-E' x`, "sudo x", ""},
+	{"the name quoted", `"sudo" -E x`, `"sudo" x`, ""},
+	{"a path", "/usr/bin/sudo -E x", "/usr/bin/sudo x", ""},
+	{"twice", "sudo -E -E x", "sudo x", ""},
+	{"two commands", "sudo -E a; sudo -E b", "sudo a; sudo b", ""},
+	{"more blanks", "sudo   -E\t x", "sudo\t x", ""},
+	{"at the end", "sudo -s -E", "sudo -s", ""},
+	{"before ;", "sudo -s -E; x", "sudo -s; x", ""},
+	{"before a redirection", "sudo -C 3 -E>log x", "sudo -C 3 >log x", ""},
+	{"after a redirection", "sudo >log -E x", "sudo >log x", ""},
+	{"a line that goes on", "sudo \\\n  -E \\\n  x", "sudo \\\n  x", ""},
+	{"goes on after it", "sudo -E \\\n  x", "sudo \\\n  x", ""},
+	{"two on lines of their own", "sudo \\\n  -E \\\n  -E \\\n  x", "sudo \\\n  x", ""},
+	{"two at the end of lines", "sudo \\\n  -E \\\n  -E", "sudo \\\n  ", ""},
+	{"before what is opaque", "sudo \\\n  -E $X", "sudo \\\n  $X", "$X"},
+	{"a comment", "# sudo -E x\ntrue", "", ""},
+	{"text", `echo "sudo -E x"`, "", ""},
+	{"a value", "sudo -p -E x", "", ""},
+	{"a user", "sudo -u -E x", "", ""},
+	{"-uE", "sudo -uE x", "", ""},
+	{"end of options", "sudo -- -E", "", ""},
+	{"pipeline, left", "sudo -E cat f | wc", "sudo cat f | wc", ""},
+	{"pipeline, right", "cat f | sudo -E tee g", "cat f | sudo tee g", ""},
+	{"or", "true || sudo -E x", "true || sudo x", ""},
+	{"background", "sudo -E x & wait", "sudo x & wait", ""},
+	{"subshell", "(sudo -E x)", "(sudo x)", ""},
+	{"block", "{ sudo -E x; }", "{ sudo x; }", ""},
+	{"if", "if sudo -E a; then sudo -E b; else sudo -E c; fi", "if sudo a; then sudo b; else sudo c; fi", ""},
+	{"for", "for i in 1 2; do sudo -E x $i; done", "for i in 1 2; do sudo x $i; done", ""},
+	{"while", "while sudo -E a; do :; done", "while sudo a; do :; done", ""},
+	{"case", "case $1 in a) sudo -E x;; esac", "case $1 in a) sudo x;; esac", ""},
+	{"function", "f() { sudo -E x; }; f", "f() { sudo x; }; f", ""},
+	{"substitution", "y=$(sudo -E x)", "y=$(sudo x)", ""},
+	{"substitution in quotes", `echo "got $(sudo -E x)"`, `echo "got $(sudo x)"`, ""},
+	{"backquotes", "y=`sudo -E x`", "y=`sudo x`", ""},
+	{"process substitution", "diff <(sudo -E a) b", "diff <(sudo a) b", ""},
+	{"in a test", "[[ $(sudo -E x) == y ]]", "[[ $(sudo x) == y ]]", ""},
+	{"not", "! sudo -E x", "! sudo x", ""},
+	{"time", "time sudo -E x", "time sudo x", ""},
+	{"time -p", "time -p sudo -E x", "time -p sudo x", ""},
+	{"coproc", "coproc sudo -E x", "coproc sudo x", ""},
+	{"declaration", "local x=$(sudo -E y)", "local x=$(sudo y)", ""},
+	{"assignment", "X=1 sudo -E x", "X=1 sudo x", ""},
+	{"assignment to sudo", "sudo X=1 -E x", "sudo X=1 x", ""},
+	{"env", "env X=1 sudo -E x", "env X=1 sudo x", ""},
+	{"env options", "env -i -u A -C /tmp B=2 sudo -E x", "env -i -u A -C /tmp B=2 sudo x", ""},
+	{"env, long options", "env --ignore-environment --unset=A --chdir /x sudo -E x", "env --ignore-environment --unset=A --chdir /x sudo x", ""},
+	{"env -S", `env -S "X=1 sudo -E" x`, `env -S "X=1 sudo" x`, ""},
+	{"env --split-string", `env --split-string="sudo -E x"`, `env --split-string="sudo x"`, ""},
+	{"nohup", "nohup sudo -E x &", "nohup sudo x &", ""},
+	{"timeout", "timeout -k 5 --signal KILL 10 sudo -E x", "timeout -k 5 --signal KILL 10 sudo x", ""},
+	{"timeout of a variable", "timeout $T sudo -E x", "timeout $T sudo x", ""},
+	{"exec", "exec -a name sudo -E x", "exec -a name sudo x", ""},
+	{"xargs", "ls | xargs -0 -n 1 -I {} sudo -E rm {}", "ls | xargs -0 -n 1 -I {} sudo rm {}", ""},
+	{"nice", "nice -n 5 sudo -E x", "nice -n 5 sudo x", ""},
+	{"nice, joined", "nice -5 ionice -c2 -n 7 sudo -E x", "nice -5 ionice -c2 -n 7 sudo x", ""},
+	{"setsid", "setsid -f sudo -E x", "setsid -f sudo x", ""},
+	{"stdbuf", "stdbuf -oL -e 0 sudo -E x", "stdbuf -oL -e 0 sudo x", ""},
+	{"command", "command sudo -E x", "command sudo x", ""},
+	{"command -v", "command -v sudo -E", "", ""},
+	{"chroot", "chroot --userspec=a:b /mnt sudo -E x", "chroot --userspec=a:b /mnt sudo x", ""},
+	{"network namespace", "ip netns exec blue sudo -E x", "ip netns exec blue sudo x", ""},
+	{"flock", "flock -n /l sudo -E x", "flock -n /l sudo x", ""},
+	{"flock -c", "flock /l -c 'sudo -E x'", "flock /l -c 'sudo x'", ""},
+	{"su -c", `su - app -c "sudo -E x"`, `su - app -c "sudo x"`, ""},
+	{"runuser", "runuser -u app -- sudo -E x", "runuser -u app -- sudo x", ""},
+	{"find -exec", `find . -name a -exec sudo -E x {} \;`, `find . -name a -exec sudo x {} \;`, ""},
+	{"nested sudo", "sudo -E sudo -E x", "sudo sudo x", ""},
+	{"sudo, then a wrapper", "sudo env A=1 nice sudo -E x", "sudo env A=1 nice sudo x", ""},
+	{"sudo -l runs nothing", "sudo -l sudo -E", "", ""},
+	{"sudo bash -c", `sudo bash -c "cd /x && sudo -E y"`, `sudo bash -c "cd /x && sudo y"`, ""},
+	{"nested shells", `bash -c "sh -c 'sudo -E x'"`, `bash -c "sh -c 'sudo x'"`, ""},
+	{"nested escapes", `bash -c "sh -c \"sudo \\\"-E\\\" x\""`, `bash -c "sh -c \"sudo x\""`, ""},
+	{"quotes that change in a script", `bash -c "sudo "-E" x"`, `bash -c "sudo"" x"`, ""},
+	{"eval", `eval "sudo -E x"`, `eval "sudo x"`, ""},
+	{"eval of words", "eval sudo -E x", "eval sudo x", ""},
+	{"trap", "trap 'sudo -E x' EXIT", "trap 'sudo x' EXIT", ""},
+	{"alias", "alias s='sudo -E'", "alias s='sudo'", ""},
+	{"here-document", "bash <<EOF\nsudo -E x\nEOF\n", "bash <<EOF\nsudo x\nEOF\n", ""},
+	{"quoted here-document", "sudo -u a sh -s -- 1 <<'EOF'\nsudo -E \"$1\"\nEOF\n", "sudo -u a sh -s -- 1 <<'EOF'\nsudo \"$1\"\nEOF\n", `"$1"`},
+	{"here-document with tabs", "sh -e <<-EOF\n\tif true; then\n\t\tsudo -E x\n\tfi\n\tEOF\n", "sh -e <<-EOF\n\tif true; then\n\t\tsudo x\n\tfi\n\tEOF\n", ""},
+	{"here-document for sudo -s", "sudo -s <<EOF\nsudo -E x\nEOF\n", "sudo -s <<EOF\nsudo x\nEOF\n", ""},
+	{"here-document for cat", "cat <<EOF\nsudo -E x\nEOF\n", "", ""},
+	{"here-document through cat", "cat <<EOF | bash\nsudo -E x\nEOF\n", "cat <<EOF | bash\nsudo x\nEOF\n", ""},
+	{"here-document into a script", "cat >/x/run.sh <<'EOF'\nsudo -E x\nEOF\n", "cat >/x/run.sh <<'EOF'\nsudo x\nEOF\n", ""},
+	{"substitution in a here-document", "cat <<EOF\n$(sudo -E x)\nEOF\n", "cat <<EOF\n$(sudo x)\nEOF\n", ""},
+	{"here-string", `bash <<< "sudo -E x"`, `bash <<< "sudo x"`, ""},
+	{"echo into a shell", `echo "sudo -E x" | sh`, `echo "sudo x" | sh`, ""},
+	{"an array", "a=(1 2); sudo -E x", "a=(1 2); sudo x", ""},
+	{"a script file", "bash run.sh sudo -E", "", ""},
+	{"opaque command", "$SUDO -E ./run", "", "$SUDO"},
+	{"opaque command, all of it", "$CMD -E ./run; `x` --preserve-env y", "", "$CMD `x`"},
+	{"opaque command by its name", "${SUDO_CMD} ls", "", "${SUDO_CMD}"},
+	{"opaque command by default", `"${S:-sudo}" ls`, "", `"${S:-sudo}"`},
+	{"opaque command by value", `S="sudo -E"; $S ls`, "", "$S"},
+	{"opaque command, unsuspected", `$CMD ls; exec "$@"`, "", ""},
+	{"opaque folder", `"$DIR"/sudo -E x`, `"$DIR"/sudo x`, ""},
+	{"opaque folder of another command", `"$DIR"/run -E x`, "", ""},
+	{"opaque option", "sudo $FLAGS ./run", "", "$FLAGS"},
+	{"opaque option after one", "sudo -E $FLAGS ./run", "sudo $FLAGS ./run", "$FLAGS"},
+	{"opaque array", `sudo "${ARGS[@]}"`, "", `"${ARGS[@]}"`},
+	{"opaque arguments", `sudo "$@"`, "", `"$@"`},
+	{"opaque substitution", "sudo $(opts) x", "", "$(opts)"},
+	{"opaque glob", "sudo -* x", "", "-*"},
+	{"opaque braces", "sudo -{n,E} x", "", "-{n,E}"},
+	{"opaque end of a bundle", "sudo -n$X x", "", "-n$X"},
+	{"a demand before what is opaque", `sudo -E"$X" x`, "", `! -E"$X"`},
+	{"opaque value", `sudo -u "$USER" -E x`, `sudo -u "$USER" x`, ""},
+	{"opaque values", `sudo -u "$@" -E x`, "", `"$@"`},
+	{"opaque list", `sudo --preserve-env="$VARS" x`, "sudo x", ""},
+	{"opaque folder of the command", "sudo $DIR/run -E", "", ""},
+	{"opaque words before sudo", "$PREFIX sudo -E x", "", "$PREFIX"},
+	{"opaque words before sudo in env", "nice $OPTS sudo -E x", "", "$OPTS"},
+	{"opaque words before a shell", `$PREFIX bash -c "sudo -E x"`, "", "$PREFIX"},
+	{"opaque escape", `sudo $'-\x45' x`, "", `$'-\x45'`},
+	{"opaque in a nested script", `bash -c "sudo $FLAGS x"`, "", "$FLAGS"},
+	{"does not parse", "if sudo -E x", "", "?"},
+	{"does not parse, without sudo", "if x", "", ""},
+	{"nested, does not parse", `bash -c "(sudo -E x"`, "", "?"},
+}
+
+func TestShell(t *testing.T) {
+	t.Parallel()
+	for _, c := range shellCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"/bin/sh", "-ec", c.script}
+			found := sudo.InArgs(args)
+			inside(t, args, found)
+			if c.want == "" {
+				c.want = c.script
+			}
+			if diff := cmp.Diff(c.want, mend(args, found)[2]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.doubts, doubts(found)); diff != "" {
+				t.Errorf("cannot tell (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// doubts are the words that cannot be told, or not be mended; "?" for a script.
+func doubts(found []sudo.Found) string {
+	var out []string
+	for _, f := range found {
+		switch {
+		case f.Doubt != "" && f.Arg == "":
+			out = append(out, "?")
+		case f.Doubt != "":
+			out = append(out, f.Arg)
+		case !f.Fixable():
+			out = append(out, "!")
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// TestArgs: want is the list with the edits made.
+func TestArgs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name         string
+		args         []string
+		want, doubts string // want joined by "|"
+	}{
+		{"plain", []string{"sudo", "-E", "x"}, "sudo|x", ""},
+		{"env", []string{"/usr/bin/env", "X=1", "sudo", "-nE", "x"}, "/usr/bin/env|X=1|sudo|-n|x", ""},
+		{"wrappers", []string{"nice", "-n", "5", "timeout", "5", "sudo", "-E", "x"}, "nice|-n|5|timeout|5|sudo|x", ""},
+		{"-lc", []string{"bash", "-lc", "sudo -E x"}, "bash|-lc|sudo x", ""},
+		{"-x -c", []string{"bash", "-x", "-c", "sudo -E x"}, "bash|-x|-c|sudo x", ""},
+		{"-c --", []string{"bash", "-c", "--", "sudo -E x"}, "bash|-c|--|sudo x", ""},
+		{"-o pipefail", []string{"bash", "-o", "pipefail", "-ec", "sudo -E x"}, "bash|-o|pipefail|-ec|sudo x", ""},
+		{"-euo pipefail -c", []string{"bash", "-euo", "pipefail", "-c", "sudo -E x"}, "bash|-euo|pipefail|-c|sudo x", ""},
+		{"--norc", []string{"bash", "--norc", "--rcfile", "f", "-c", "sudo -E x"}, "bash|--norc|--rcfile|f|-c|sudo x", ""},
+		{"zsh", []string{"/bin/zsh", "-c", "sudo -E x"}, "/bin/zsh|-c|sudo x", ""},
+		{"dash", []string{"/bin/dash", "-c", "sudo -E x"}, "/bin/dash|-c|sudo x", ""},
+		{"ash by busybox", []string{"busybox", "ash", "-c", "sudo -E x"}, "busybox|ash|-c|sudo x", ""},
+		{"not the script's arguments", []string{"sh", "-c", "exec \"$@\"", "sudo", "-E"}, "sh|-c|exec \"$@\"|sudo|-E", ""},
+		{"a file's arguments", []string{"bash", "local/run.sh", "-c", "sudo -E"}, "bash|local/run.sh|-c|sudo -E", ""},
+		{"in both", []string{"sudo", "-E", "bash", "-c", "sudo -E x"}, "sudo|bash|-c|sudo x", ""},
+		{"lines", []string{"sh", "-c", "set -e\nsudo -E a\nsudo -E b\n"}, "sh|-c|set -e\nsudo a\nsudo b\n", ""},
+		{"runtime option", []string{"sudo", "${meta.flags}", "x"}, "sudo|${meta.flags}|x", "${meta.flags}"},
+		{"runtime command", []string{"${meta.sudo}", "-E", "x"}, "${meta.sudo}|-E|x", "${meta.sudo}"},
+		{"runtime words in a script", []string{"sh", "-c", "sudo ${meta.flags} -E x; sudo -E ${NOMAD_TASK_DIR}/x"},
+			"sh|-c|sudo ${meta.flags} -E x; sudo ${NOMAD_TASK_DIR}/x", "${meta.flags}"},
+		{"runtime words in single quotes", []string{"sh", "-c", "sudo '${meta.flags}' x"}, "sh|-c|sudo '${meta.flags}' x", "'${meta.flags}'"},
+		{"runtime value", []string{"sh", "-c", "sudo -u ${meta.user} -E x"}, "sh|-c|sudo -u ${meta.user} x", ""},
+		{"a runtime script", []string{"sh", "-c", "${meta.script}"}, "sh|-c|${meta.script}", ""},
+		{"not sudo", []string{"grep", "-E", "sudo -E"}, "grep|-E|sudo -E", ""},
+		{"nothing", nil, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			found := sudo.InArgs(c.args)
+			inside(t, c.args, found)
+			if diff := cmp.Diff(c.want, strings.Join(mend(c.args, found), "|")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.doubts, doubts(found)); diff != "" {
+				t.Errorf("cannot tell (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+var templateCases = []struct {
+	name string
+	sudo.Template
+	want, doubts string // want: empty for nothing found
+}{
+	{"by its name", sudo.Template{Destination: "local/run.sh", Data: "sudo -E x\n"}, "sudo x\n", ""},
+	{"by its first line", sudo.Template{Data: "#!/bin/sh -e\nsudo -E x\n"}, "#!/bin/sh -e\nsudo x\n", ""},
+	{"by its first line and env", sudo.Template{Data: "#!/usr/bin/env -S bash -e\nsudo -E x\n"}, "#!/usr/bin/env -S bash -e\nsudo x\n", ""},
+	{"another language", sudo.Template{Destination: "run.sh", Data: "#!/usr/bin/python3\nsudo -E x\n", Executable: true}, "", ""},
+	{"executable", sudo.Template{Destination: "local/run", Data: "sudo -E x\n", Executable: true}, "sudo x\n", ""},
+	{"executable, no shell script", sudo.Template{Data: "sudo -E (\n", Executable: true}, "", ""},
+	{"no script", sudo.Template{Destination: "local/notes.txt", Data: "sudo -E x\n"}, "", ""},
+	{"actions that steer", sudo.Template{Destination: "a.sh", Data: "{{- if x }}\nsudo -E a\n{{ else }}\nsudo -nE b\n{{- end }}\n"},
+		"{{- if x }}\nsudo a\n{{ else }}\nsudo -n b\n{{- end }}\n", ""},
+	{"an action of several lines", sudo.Template{Destination: "a.sh", Data: "if true; then\n{{ range\n  ls \"}}\" }}\nsudo -E a\n{{ end }}\nfi\n"},
+		"if true; then\n{{ range\n  ls \"}}\" }}\nsudo a\n{{ end }}\nfi\n", ""},
+	{"an action as a word", sudo.Template{Destination: "a.sh", Data: "sudo {{ key \"flags\" }} x\n"}, "", `{{ key "flags" }}`},
+	{"an action as a value", sudo.Template{Destination: "a.sh", Data: "sudo -u {{ key \"user\" }} -E x\n"}, "sudo -u {{ key \"user\" }} x\n", ""},
+	{"an action in an argument", sudo.Template{Destination: "a.sh", Data: "sudo -E x --y='{{ with secret \"a\" }}{{ .B }}{{ end }}'\n"},
+		"sudo x --y='{{ with secret \"a\" }}{{ .B }}{{ end }}'\n", ""},
+	{"an action around an option", sudo.Template{Destination: "a.sh", Data: "sudo {{ if x }}-E{{ end }} y\n"}, "", "{{ if x }}-E{{ end }}"},
+	{"a comment action", sudo.Template{Destination: "a.sh", Data: "{{/* sudo -E }} */}}\nsudo -E y\n"}, "{{/* sudo -E }} */}}\nsudo y\n", ""},
+	{"an action as the command", sudo.Template{Destination: "a.sh", Data: "{{ key \"sudo\" }} y\n"}, "", `{{ key "sudo" }}`},
+	{"other delimiters", sudo.Template{Destination: "a.sh", Data: "sudo [[ key \"f\" ]] x; sudo -E {{ y\n", Left: "[[", Right: "]]"},
+		"sudo [[ key \"f\" ]] x; sudo {{ y\n", `[[ key "f" ]]`},
+	{"lines that end as on Windows", sudo.Template{Destination: "a.sh", Data: "sudo -E x\r\ny\r\n"}, "sudo x\r\ny\r\n", ""},
+	{"does not parse", sudo.Template{Destination: "a.sh", Data: "true\nsudo -E (\n"}, "", "?"},
+	{"does not parse, without sudo", sudo.Template{Destination: "a.sh", Data: "$x (\n"}, "", ""},
+}
+
+func withDelimiters(s sudo.Template) sudo.Template {
+	if s.Left == "" {
+		s.Left, s.Right = "{{", "}}"
+	}
+	return s
+}
+
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	for _, c := range templateCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			found := sudo.InTemplate(withDelimiters(c.Template))
+			inside(t, []string{c.Data}, found)
+			if c.want == "" {
+				c.want = c.Data
+			}
+			if diff := cmp.Diff(c.want, mend([]string{c.Data}, found)[0]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.doubts, doubts(found)); diff != "" {
+				t.Errorf("cannot tell (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// FuzzShell: no panic; edits lie in the string and leave the rest as it is; with
+// them made there is nothing more to mend, and what parsed still parses.
+func FuzzShell(f *testing.F) {
+	for _, c := range shellCases {
+		f.Add(c.script, false)
+	}
+	for _, c := range templateCases {
+		f.Add(c.Data, true)
+	}
+	f.Fuzz(func(t *testing.T, script string, template bool) {
+		read := func(s string) []sudo.Found { return sudo.InArgs([]string{"sh", "-c", s}) }
+		at := 2
+		if template {
+			read = func(s string) []sudo.Found {
+				return sudo.InTemplate(withDelimiters(sudo.Template{Destination: "a.sh", Data: s}))
+			}
+			at = 0
+		}
+		found := read(script)
+		args := []string{"sh", "-c", script}
+		for i := range found {
+			if found[i].Index != at {
+				t.Fatalf("%+v", found[i])
+			}
+			found[i].Index = 2
+		}
+		inside(t, args, found)
+		mended := mend(args, found)[2]
+		for _, again := range read(mended) {
+			if again.Fixable() {
+				t.Fatalf("%q became %q, which still asks: %+v", script, mended, again)
+			}
+		}
+		if !onlyTaken(script, mended) {
+			t.Fatalf("%q became %q", script, mended)
+		}
+		if parses(script) && !parses(mended) {
+			t.Fatalf("%q became %q, which is no shell script", script, mended)
+		}
+	})
+}
+
+func parses(s string) bool {
+	_, err := syntax.NewParser().Parse(strings.NewReader(s), "")
+	return err == nil
+}
+
+// onlyTaken: an edit takes bytes away and adds none.
+func onlyTaken(before, after string) bool {
+	for i := range len(before) {
+		if after != "" && before[i] == after[0] {
+			after = after[1:]
+		}
+	}
+	return after == ""
+}

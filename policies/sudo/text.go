@@ -1,0 +1,195 @@
+package sudo
+
+import "strings"
+
+// text is what a program gets to see of a string that it was given: with quotes
+// and escapes of the shells around it read, and a placeholder for each part that
+// is made at run time. Every byte knows where in the given string it comes from.
+type text struct {
+	s     string
+	chars []char
+	root  *root
+}
+
+// root is a string as it was given: an element of an argument list, or a script.
+type root struct {
+	index int
+	src   string
+}
+
+// char is where one byte of a text comes from.
+type char struct {
+	start, end int  // in the root's string
+	opaque     bool // it stands for what is made at run time
+	multi      bool // and that may be several words, whatever the quotes
+}
+
+// placeholder stands in a text for what is made at run time: a letter that means
+// nothing to a shell or to sudo.
+const placeholder = '_'
+
+// span is the bytes [start, end) of a string.
+type span struct{ start, end int }
+
+// newText is a whole string, with the spans that masked names as its opaque parts.
+// Blank ones leave nothing behind when the script is rendered.
+func newText(r *root, masked []mask) text {
+	b := builder{root: r}
+	at := 0
+	for _, m := range masked {
+		b.plain(at, m.start)
+		if m.blank {
+			b.add(' ', char{start: m.start, end: m.end, opaque: true})
+		} else {
+			b.add(placeholder, char{start: m.start, end: m.end, opaque: true})
+		}
+		at = m.end
+	}
+	b.plain(at, len(r.src))
+	return b.text()
+}
+
+type mask struct {
+	span
+	blank bool
+}
+
+// builder puts a text together.
+type builder struct {
+	root  *root
+	s     []byte
+	chars []char
+}
+
+func (b *builder) add(c byte, from char) {
+	b.s = append(b.s, c)
+	b.chars = append(b.chars, from)
+}
+
+func (b *builder) plain(start, end int) {
+	for i := start; i < end; i++ {
+		b.add(b.root.src[i], char{start: i, end: i + 1})
+	}
+}
+
+func (b *builder) text() text { return text{string(b.s), b.chars, b.root} }
+
+// join is several texts of one root as one, with blanks between, as eval and echo
+// read their arguments.
+func join(parts []word) text {
+	b := builder{root: parts[0].root}
+	for i, p := range parts {
+		if i > 0 {
+			b.add(' ', char{start: parts[i-1].source().end, end: p.source().start})
+		}
+		b.s = append(b.s, p.s...)
+		b.chars = append(b.chars, p.chars...)
+	}
+	return b.text()
+}
+
+// after is the text from byte i on.
+func (t text) after(i int) text { return text{t.s[i:], t.chars[i:], t.root} }
+
+func (t text) isOpaque(i int) bool { return i < len(t.chars) && t.chars[i].opaque }
+
+func (t text) opaqueWithin(start, end int) bool {
+	for i := start; i < end; i++ {
+		if t.chars[i].opaque {
+			return true
+		}
+	}
+	return false
+}
+
+func (t text) isMulti() bool {
+	for _, c := range t.chars {
+		if c.multi {
+			return true
+		}
+	}
+	return false
+}
+
+// isPath: what is made at run time is a folder, and no option can follow.
+func (t text) isPath() bool {
+	return len(t.s) > 1 && t.s[1] == '/' && !t.chars[1].opaque && !t.chars[0].multi
+}
+
+// name is the last part of a command's path, as far as it is known.
+func (t text) name() (string, bool) {
+	i := len(t.s)
+	for i > 0 && (t.s[i-1] != '/' || t.chars[i-1].opaque) {
+		i--
+	}
+	return t.s[i:], !t.opaqueWithin(i, len(t.s))
+}
+
+// couldBe: what is known of a command's name agrees with that name.
+func (t text) couldBe(name string) bool {
+	tail, _ := t.name()
+	known := t.after(len(t.s) - len(tail))
+	i, k := 0, len(tail)
+	for i < len(tail) && !known.chars[i].opaque {
+		i++
+	}
+	for k > i && !known.chars[k-1].opaque {
+		k--
+	}
+	return strings.HasPrefix(name, tail[:i]) && strings.HasSuffix(name, tail[k:])
+}
+
+// sourceOf are the root's bytes that the text's bytes [start, end) come from.
+func (t text) sourceOf(start, end int) span {
+	if start == end { // a place, as that of a mistake
+		at := 0
+		if start < len(t.chars) {
+			at = t.chars[start].start
+		} else if start > 0 {
+			at = t.chars[start-1].end
+		}
+		return span{at, at}
+	}
+	return span{t.chars[start].start, t.chars[end-1].end}
+}
+
+// word is one argument of a command.
+type word struct {
+	text
+	script   *text // the script that it stands in; nil for an element of an argument list
+	from, to int   // its bytes there, quotes and all
+}
+
+// source is where the word stands in its root.
+func (w word) source() span {
+	if w.script == nil {
+		return span{0, len(w.root.src)}
+	}
+	return w.script.sourceOf(w.from, w.to)
+}
+
+// shown is the word as it stands in its script.
+func (w word) shown() string {
+	s := w.source()
+	return w.root.src[s.start:s.end]
+}
+
+// worthReading: a script without sudo is parsed only if something in it may turn
+// out to be sudo, and something else asks for the environment.
+func (t text) worthReading() bool {
+	if mentionsSudo(t.root.src) {
+		return true
+	}
+	mayAsk := strings.Contains(t.s, "-") && (strings.Contains(t.s, "E") || strings.Contains(t.s, "--p"))
+	return mayAsk && (strings.ContainsAny(t.s, "$`*?[{") || t.opaqueWithin(0, len(t.s)))
+}
+
+// mentionsSudo reports whether a text has to do with sudo at all.
+func mentionsSudo(s string) bool {
+	for i := 0; i+4 <= len(s); i++ {
+		if strings.EqualFold(s[i:i+4], "sudo") {
+			return true
+		}
+	}
+	return false
+}
