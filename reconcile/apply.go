@@ -82,7 +82,7 @@ func (a *Applier) Apply(ctx context.Context, p Plan) (history.Run, error) {
 	if !p.Does() {
 		return idle(p), nil
 	}
-	if p.readOnly {
+	if p.change == nil {
 		return history.Run{}, errors.New("applying a plan that was made to be shown alone")
 	}
 	unlock, err := a.History.Lock(ctx, p.ID)

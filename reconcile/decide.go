@@ -65,7 +65,7 @@ func facts(o Observation) Plan {
 		p.Live = &o.Live.State
 		p.Findings = append(p.Findings, o.Live.Findings...)
 	}
-	p.change = change{basis: o.Basis}
+	p.change = &change{basis: o.Basis}
 	if o.File != nil && o.File.Spec != nil {
 		p.change.root, p.change.doc = o.File.Root, o.File.Doc
 		p.change.localParse = o.File.Spec.UsesFS || o.File.Spec.JSON()

@@ -23,6 +23,7 @@ type pass struct {
 	sync Sync
 	runs []history.Run           // the newest first
 	open map[job.ID]*history.Run // runs that have not ended
+	seen matches
 }
 
 // look is what a pass keeps of one file.
@@ -111,12 +112,13 @@ func (ps *pass) skip(doc source.Document) *Skipped {
 func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 	o.Open = ps.open[o.ID]
 	ps.desire(o)
+	ps.seen.saw(o)
 	if err := ps.preview(ctx, o); err != nil {
 		return Plan{}, err
 	}
 	plan := Decide(*o, forJob(ps.sync, ps.sel, *o))
-	if plan.readOnly = ps.ReadOnly; plan.readOnly || !plan.Does() {
-		plan.change = change{basis: o.Basis}
+	if ps.ReadOnly || !plan.Does() {
+		plan.change = nil
 	}
 	return plan, nil
 }
@@ -124,7 +126,7 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 // result joins the looks: two files may mean one job, and a job's file may be
 // gone.
 func (ps *pass) result(ctx context.Context, looks []look) (Result, error) {
-	r := Result{Sources: map[string]*hcl.File{}}
+	r := Result{Plans: make([]Plan, 0, len(looks)), Sources: map[string]*hcl.File{}}
 	for _, l := range looks {
 		if l.skipped != nil {
 			r.Skipped = append(r.Skipped, *l.skipped)
@@ -147,6 +149,9 @@ func (ps *pass) result(ctx context.Context, looks []look) (Result, error) {
 	r.Plans = append(r.Plans, orphans...)
 	slices.SortFunc(r.Plans, func(a, b Plan) int { return a.ID.Compare(b.ID) })
 	r.explain(byID)
+	if ps.sel.all() && !r.Diagnostics.HasErrors() {
+		r.Unmatched = ps.seen.without(ps.Policies)
+	}
 	return r, nil
 }
 

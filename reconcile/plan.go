@@ -88,8 +88,7 @@ type Plan struct {
 	Variables []Variable           // where the job file's variables got their values
 	Sources   map[string]*hcl.File // for printing Warnings; nil without
 
-	change   change
-	readOnly bool // change was dropped
+	change *change // nil: nothing is to be done, or the plan is to be shown alone
 }
 
 // Variable is one variable of a job file, with the origin of its value.
@@ -115,7 +114,12 @@ type change struct {
 
 // After is the file's text as it will be; nil where it stays, and of a plan that
 // is to be shown alone.
-func (p Plan) After() []byte { return p.change.after }
+func (p Plan) After() []byte {
+	if p.change == nil {
+		return nil
+	}
+	return p.change.after
+}
 
 // Does reports whether carrying the plan out changes anything.
 func (p Plan) Does() bool { return len(p.Actions) > 0 }

@@ -7,4 +7,9 @@
 // (*File).Edit changes a file by splicing bytes, and accepts a result only if it
 // parses again to exactly the job that was asked for: candidates may be guessed,
 // the check decides.
+//
+// Where it differs from Nomad 2.0.5, on purpose:
+//   - A local that two `locals` blocks define is refused. Nomad accepts it, and
+//     which of the two counts differs from one run to the next.
+//   - uuidv4() and bcrypt() give another value each time, there as here.
 package jobspec

@@ -310,7 +310,7 @@ func interpolationBefore(src []byte, start int) int {
 var nomadRoots = map[string]bool{"node": true, "attr": true, "meta": true, "env": true, "device": true, "driver": true, "unique": true, "secret": true, "volume": true}
 
 func (d *decoder) unknownRoot(root string, at hcl.Range) {
-	if nomadRoots[root] || root == strings.ToUpper(root) { // an environment variable, NOMAD_ or not
+	if nomadRoots[root] || strings.HasPrefix(root, "NOMAD_") || root == strings.ToUpper(root) { // in capitals: some environment variable
 		return
 	}
 	d.diags = append(d.diags, diagnostic(hcl.DiagWarning, at, "Unknown reference \""+root+"\"",

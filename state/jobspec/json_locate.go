@@ -298,12 +298,20 @@ func (f *File) jsonRange(v *jsonValue) hcl.Range {
 // text, where it stands as it is.
 func (f *File) rangeOfJSON(e job.Edit) hcl.Range {
 	v := f.locateJSON(e.Path)
-	if e.Op == job.Replace && e.Old != "" && v.kind == 's' {
-		if i := bytes.Index(f.Bytes[v.start:v.end], []byte(e.Old)); i >= 0 {
-			return f.rangeAt(v.start+i, v.start+i+len(e.Old))
-		}
+	if e.Op != job.Replace || e.Old == "" || v.kind != 's' {
+		return f.jsonRange(v)
 	}
-	return f.jsonRange(v)
+	at := v.start
+	for n := nth(e, v.text); ; n-- {
+		i := bytes.Index(f.Bytes[at:v.end], []byte(e.Old))
+		switch {
+		case i < 0:
+			return f.jsonRange(v)
+		case n == 0:
+			return f.rangeAt(at+i, at+i+len(e.Old))
+		}
+		at += i + len(e.Old)
+	}
 }
 
 func (f *File) rangeAt(start, end int) hcl.Range {

@@ -131,16 +131,26 @@ func TestJSONRangeOfDuplicates(t *testing.T) {
 	}
 }
 
+// The text that a Replace would take away, also where it stands twice; where it is
+// written in another way, the whole string.
 func TestJSONRangeOfReplace(t *testing.T) {
 	t.Parallel()
-	f := parseJSON(t, `{"ID": "a", "TaskGroups": [{"Name": "g", "Tasks": [{"Name": "t", "Config": {"args": ["sh", "sudo -E x"]}}]}]}`)
-	p, err := job.ParsePath(`group["g"].task["t"].config.args[1]`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := f.RangeOf(job.Edit{Path: p, Op: job.Replace, Old: " -E", Value: cty.StringVal("")})
-	if got := string(f.Bytes[r.Start.Byte:r.End.Byte]); got != " -E" {
-		t.Errorf("%q", got)
+	f := parseJSON(t, `{"ID": "a", "TaskGroups": [{"Name": "g", "Tasks": [{"Name": "t", "Config": {"args": ["sh", "sudo -E x; sudo -E y", "\u002dE"]}}]}]}`)
+	args := job.Path{}.Block("group", "g").Block("task", "t").Attr("config")
+	for _, c := range []struct {
+		edit job.Edit
+		at   string
+		want string
+	}{
+		{job.Edit{Path: args.Elem("args", 1), Old: " -E"}, "1,97", " -E"},
+		{job.Edit{Path: args.Elem("args", 1), Old: " -E", At: 15}, "1,108", " -E"},
+		{job.Edit{Path: args.Elem("args", 2), Old: "-E"}, "1,116", `"\u002dE"`},
+	} {
+		c.edit.Op, c.edit.Value = job.Replace, cty.StringVal("")
+		r := f.RangeOf(c.edit)
+		if got := string(f.Bytes[r.Start.Byte:r.End.Byte]); got != c.want || position(r) != c.at {
+			t.Errorf("%q at %s, want %q at %s", got, position(r), c.want, c.at)
+		}
 	}
 }
 

@@ -50,20 +50,24 @@ func recognize(name string, src []byte) Foreign {
 	if f, ok := notHCL(src); ok {
 		return f
 	}
+	if k := byName[strings.ToLower(filepath.Ext(name))]; k != "" {
+		return Foreign{Kind: k, Sign: "its name says so"}
+	}
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	if text, at, ok := tellTale(src, tokens); ok {
+	top, stray := topLevel(tokens)
+	// $NAME is a template's only among HCL: every shell script has it.
+	if text, at, ok := tellTale(src, tokens); ok && (text[0] != '$' || stray == nil) {
 		return Foreign{Kind: "template", Sign: templateSign(text), Next: "render it first and check what comes out, or " + leaveOut, Range: at}
 	}
-	top, stray := topLevel(tokens)
 	for _, k := range kinds {
-		if at, ok := k.of(top); ok && !(k.whole && stray) {
+		if at, ok := k.of(top); ok && !(k.whole && stray != nil) {
 			return Foreign{Kind: k.kind, Sign: k.sign, Next: k.next, Range: at}
 		}
 	}
-	if f, ok := textFile(name, src, stray); ok {
-		return f
-	}
-	if len(top) == 0 {
+	switch {
+	case stray != nil:
+		return textFile(src, *stray)
+	case len(top) == 0:
 		return Foreign{Kind: "empty file", Sign: "it holds comments alone"}
 	}
 	return Foreign{Kind: "file of another kind", Sign: "HCL without a job block at its top level", Range: top[0].at, unsure: true}
@@ -242,8 +246,9 @@ type item struct {
 	at     hcl.Range
 }
 
-// topLevel finds them by their tokens alone. stray: there is something else.
-func topLevel(tokens hclsyntax.Tokens) (items []item, stray bool) {
+// topLevel finds them by their tokens alone. stray is the first of what is neither,
+// nil if there is nothing.
+func topLevel(tokens hclsyntax.Tokens) (items []item, stray *hcl.Range) {
 	depth := 0
 	fresh := true // the line, or the block, has just begun
 	for i, t := range tokens {
@@ -256,9 +261,9 @@ func topLevel(tokens hclsyntax.Tokens) (items []item, stray bool) {
 			switch last := len(items) - 1; {
 			case depth == 0 && ok:
 				items = append(items, it)
-			case depth == 0:
-				stray = stray || !shuts(t.Type)
-			case ok && last >= 0 && items[last].block:
+			case depth == 0 && stray == nil && !shuts(t.Type):
+				stray = &tokens[i].Range
+			case depth == 1 && ok && last >= 0 && items[last].block:
 				items[last].inside = append(items[last].inside, it.name)
 			}
 		}
@@ -365,26 +370,23 @@ var (
 	yaml     = regexp.MustCompile(`(?m)^(---[ \t]*$|[ ]*- \w|[\w-]+:([ \t]|$))`)
 )
 
-// textFile recognizes what is no HCL by its name, or by its lines.
-func textFile(name string, src []byte, stray bool) (Foreign, bool) {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".md", ".markdown":
-		return Foreign{Kind: "Markdown file", Sign: "its name says so"}, true
-	case ".yaml", ".yml":
-		return Foreign{Kind: "YAML file", Sign: "its name says so"}, true
-	}
+// byName are the kinds that are known by the end of a file's name.
+var byName = map[string]string{
+	".md": "Markdown file", ".markdown": "Markdown file", ".yaml": "YAML file", ".yml": "YAML file", ".tf": "Terraform file",
+}
+
+// textFile recognizes what is no HCL, which stray shows first, by its lines.
+func textFile(src []byte, stray hcl.Range) Foreign {
 	text := bytes.TrimLeft(trimBOM(src), " \t\r\n")
 	switch {
-	case !stray:
-		return Foreign{}, false
 	case text[0] == '<':
-		return Foreign{Kind: "markup file", Sign: "it begins with <"}, true
+		return Foreign{Kind: "markup file", Sign: "it begins with <"}
 	case text[0] == '[':
-		return Foreign{Kind: "JSON, TOML or INI file", Sign: "it begins with ["}, true
+		return Foreign{Kind: "JSON, TOML or INI file", Sign: "it begins with ["}
 	case bytes.HasPrefix(text, []byte("---")), len(yaml.FindAllIndex(text, 2)) == 2 && !markdown.Match(text):
-		return Foreign{Kind: "YAML file", Sign: "its lines are KEY: VALUE or - ITEM"}, true
+		return Foreign{Kind: "YAML file", Sign: "its lines are KEY: VALUE or - ITEM"}
 	case markdown.Match(text):
-		return Foreign{Kind: "Markdown file", Sign: "it has headings, lists or links"}, true
+		return Foreign{Kind: "Markdown file", Sign: "it has headings, lists or links"}
 	}
-	return Foreign{}, false
+	return Foreign{Kind: "text file", Sign: "it is no HCL", Range: stray}
 }
