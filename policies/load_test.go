@@ -118,6 +118,7 @@ rollout "p" {
 rollout "p" {
 }`,
 		[]string{
+			`p.hcl:1,1-11: warning: Policy demands nothing; Give it a rule, a sudo or an env block, or remove it.`,
 			`p.hcl:5,8-11: Duplicate policy; There is a policy "p" at p.hcl:1 already. Rename one of them.`,
 			`p.hcl:11,9-12: Duplicate rollout; There is a rollout "p" at p.hcl:9 already. Rename one of them.`,
 		},

@@ -29,7 +29,7 @@ func Runs(command string) bool {
 	name := path.Base(command)
 	_, isShell := shells[name]
 	_, isWrapper := wrapperNamed(name)
-	return isShell || isWrapper || name == "sudo"
+	return isShell || isWrapper || name == "sudo" || name == "find" || name == "ip"
 }
 
 // command reads a command line and what it runs in turn.

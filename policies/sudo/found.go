@@ -24,7 +24,7 @@ func (f Found) Fixable() bool { return f.Whole || f.Mend != nil }
 // InArgs reads an argument list, the command first. Nomad's runtime
 // interpolations, ${...}, are taken for what nobody knows.
 func InArgs(args []string) []Found {
-	if !slices.ContainsFunc(args, suspicious) {
+	if len(args) == 0 || !strings.ContainsAny(args[0], "$`{") && !Runs(args[0]) || !slices.ContainsFunc(args, suspicious) {
 		return nil
 	}
 	found := inArgs(args)
@@ -55,10 +55,8 @@ type Template struct {
 // InTemplate reads a template that is a shell script: its first line names a
 // shell, or its name ends like one's, or it may be executed and parses as one.
 func InTemplate(t Template) []Found {
-	if !t.text().worthReading() {
-		return nil
-	}
-	if !isScript(t.Destination, t.Data) && !t.runsAsScript() {
+	script := isScript(t.Destination, t.Data)
+	if !script && !t.Executable || !t.text().worthReading() || !script && !t.runsAsScript() {
 		return nil
 	}
 	found := t.found()

@@ -197,14 +197,21 @@ func (d *decoder) structBody(b block, v reflect.Value, p job.Path) {
 			d.errorf(b.header(), "Missing required argument", "The argument %q is required here.", name)
 		}
 	}
-	d.eachBlock(b, func(typ string) (int, bool) { return labelCount(s, v.Type(), typ) }, s.names, func(child block) {
+	if len(b.body.Blocks) > 0 {
+		d.structBlocks(b, s, v, p)
+	}
+	if g, ok := v.Addr().Interface().(*api.TaskGroup); ok {
+		d.finishGroup(b, g)
+	}
+}
+
+func (d *decoder) structBlocks(b block, s *schema, v reflect.Value, p job.Path) {
+	labels := func(typ string) (int, bool) { return labelCount(s, v.Type(), typ) }
+	d.eachBlock(b, labels, s.names, func(child block) {
 		if !d.specialBlock(child, v, p) {
 			d.field(child, v.Field(s.blocks[child.typ].Index), p)
 		}
 	})
-	if g, ok := v.Addr().Interface().(*api.TaskGroup); ok {
-		d.finishGroup(b, g)
-	}
 }
 
 // otherAttribute: env and meta may be written as maps, all else is a mistake.
@@ -313,10 +320,15 @@ func (d *decoder) mapBody(b block, field reflect.Value, p job.Path) {
 		return
 	}
 	out := reflect.MakeMapWithSize(field.Type(), len(b.body.Attributes))
+	elem := reflect.New(field.Type().Elem()).Elem()
 	for name, attr := range b.body.Attributes {
 		d.traceAttr(p, name, attr, b)
-		elem := reflect.New(field.Type().Elem()).Elem()
+		elem.SetZero()
 		d.attribute(attr.Expr, b.scope, elem)
+		if texts, ok := out.Interface().(map[string]string); ok {
+			texts[name] = elem.String()
+			continue
+		}
 		out.SetMapIndex(reflect.ValueOf(name), elem)
 	}
 	for _, child := range b.body.Blocks {
