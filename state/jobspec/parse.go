@@ -133,7 +133,25 @@ func IsJob(src []byte) bool {
 	if src[at[0]] == 'j' && !bytes.Contains(before, []byte("<<")) && !bytes.Contains(before, []byte("/*")) {
 		return true
 	}
-	return jobAtTop(src)
+	return endsAtTop(before) || jobAtTop(src)
+}
+
+// endsAtTop reports whether what follows stands at the top level, by what is before
+// it alone: that is mostly little. A slash may begin a comment without an end.
+func endsAtTop(before []byte) bool {
+	tokens, _ := hclsyntax.LexConfig(before, "", hcl.InitialPos)
+	open := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOHeredoc, hclsyntax.TokenOQuote, hclsyntax.TokenOBrack, hclsyntax.TokenOParen:
+			open++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCHeredoc, hclsyntax.TokenCQuote, hclsyntax.TokenCBrack, hclsyntax.TokenCParen:
+			open--
+		case hclsyntax.TokenSlash, hclsyntax.TokenInvalid:
+			return false
+		}
+	}
+	return open == 0
 }
 
 // jobAtTop looks with the lexer, which knows what is a comment or a heredoc.
