@@ -22,14 +22,13 @@ const expiredRule = "exception.expired"
 var exceptionNames = []string{"rule", "reason", "expires"}
 
 func (d *decoder) exception(b *hcl.Block, policy string, rules []string) exception {
-	filters := append(slices.Clone(jobFilters), taskFilters...)
-	body, own := d.split(b, exceptionNames)
-	e := exception{match: d.match(&hcl.Block{Body: body, DefRange: b.DefRange}, filters)}
+	own := d.content(b.Body, schemaOf(slices.Concat(exceptionNames, jobFilters, taskFilters))).Attributes
+	e := exception{match: d.filters(own)}
 	e.Policy, e.Range, e.Rules = policy, b.DefRange, d.texts(own["rule"])
 	for _, glob := range e.Rules {
 		if !slices.ContainsFunc(rules, func(id string) bool { return matchesRule(glob, id) }) {
 			d.fail(own["rule"].Expr.Range(), "Unknown rule", "The policy %q has no rule that %q matches; it has %s.%s",
-				policy, glob, strings.Join(rules, ", "), didYouMean(glob, rules))
+				policy, glob, strings.Join(rules, ", "), didYouMean(glob, append(withoutPrefix(rules), rules...)))
 		}
 	}
 	if e.Reason = d.text(own["reason"]); strings.TrimSpace(e.Reason) == "" {
@@ -38,13 +37,6 @@ func (d *decoder) exception(b *hcl.Block, policy string, rules []string) excepti
 	e.Expires = d.date(own["expires"], b.DefRange)
 	e.ended = !e.Expires.IsZero() && e.Exception.Ended(d.now)
 	return e
-}
-
-// split takes some attributes out of a body.
-func (d *decoder) split(b *hcl.Block, names []string) (hcl.Body, hcl.Attributes) {
-	content, rest, diags := b.Body.PartialContent(schemaOf(names))
-	d.diags = append(d.diags, diags...)
-	return rest, content.Attributes
 }
 
 func (d *decoder) date(a *hcl.Attribute, block hcl.Range) time.Time {
@@ -63,6 +55,14 @@ func (d *decoder) date(a *hcl.Attribute, block hcl.Range) time.Time {
 // matchesRule: the prefix `rule.` may be left out.
 func matchesRule(glob, id string) bool {
 	return globMatch(glob, id) || globMatch("rule."+glob, id)
+}
+
+func withoutPrefix(ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = strings.TrimPrefix(id, "rule.")
+	}
+	return out
 }
 
 // waives reports whether the exception is about a finding of that rule.

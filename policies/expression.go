@@ -30,6 +30,9 @@ func (d *decoder) expression(e hcl.Expression, variables ...string) (expression,
 			continue
 		}
 		d.variable(t, variables)
+		if slices.Contains(variables, t.RootName()) {
+			d.names(t)
+		}
 		d.uses.add(t)
 		if !slices.Contains(out.roots, t.RootName()) {
 			out.roots = append(out.roots, t.RootName())
@@ -60,6 +63,24 @@ func (d *decoder) calls(e hcl.Expression) (types []hcl.Range) {
 	return types
 }
 
+// typed is an expression for a place that needs a type. One that no job can give
+// another value is told of it at load.
+func (d *decoder) typed(a *hcl.Attribute, want cty.Type, variables ...string) expression {
+	e, ok := d.expression(a.Expr, variables...)
+	if !ok || slices.ContainsFunc(e.roots, func(root string) bool { return root != "var" && root != "local" }) {
+		return e
+	}
+	v, diags := e.Value(&hcl.EvalContext{Functions: functions, Variables: d.params})
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() || !v.IsWhollyKnown() {
+		return e
+	}
+	if out, err := convert.Convert(v, want); err != nil || out.IsNull() {
+		d.fail(e.Range(), "Wrong type", "%s must be %s%s.", a.Name, article(want.FriendlyName()), given(v))
+	}
+	return e
+}
+
 func insideAny(outer []hcl.Range, r hcl.Range) bool {
 	return slices.ContainsFunc(outer, func(o hcl.Range) bool {
 		return o.Start.Byte <= r.Start.Byte && r.End.Byte <= o.End.Byte
@@ -75,7 +96,8 @@ func (d *decoder) call(call *hclsyntax.FunctionCallExpr) {
 	if call.Name != "matches" || len(call.Args) == 0 {
 		return
 	}
-	if v, diags := call.Args[0].Value(nil); !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+	constants := &hcl.EvalContext{Functions: functions, Variables: d.params}
+	if v, diags := call.Args[0].Value(constants); !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
 		d.regexp(call.Args[0].Range(), v.AsString())
 	}
 }

@@ -1,14 +1,24 @@
 package policies_test
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
+	"nomad-reconcile/config"
 	"nomad-reconcile/policies"
+	"nomad-reconcile/state/jobspec"
+	"nomad-reconcile/state/jobspec/jobspectest"
 )
 
 // mistakes are typical ones, each with the whole of what is said about it.
@@ -345,7 +355,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, diags := policies.Load([]policies.Source{{Name: "p.hcl", Bytes: []byte(c.src)}}, policies.Options{Gates: kinds})
-			if diff := cmp.Diff(c.want, texts(diags)); diff != "" {
+			if diff := gocmp.Diff(c.want, texts(diags)); diff != "" {
 				t.Errorf("in:\n%s(-want +got):\n%s", c.src, diff)
 			}
 			if (s == nil) != diags.HasErrors() {
@@ -360,7 +370,8 @@ func FuzzLoad(f *testing.F) {
 	for _, c := range mistakes {
 		f.Add(c.src)
 	}
-	for _, src := range readmeExamples(f) {
+	examples, _ := readmeExamples(f)
+	for _, src := range examples {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
@@ -379,32 +390,98 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-func readmeExamples(t testing.TB) []string {
+// readmeExamples are those of policies; other files say in a comment what they are.
+func readmeExamples(t testing.TB) (examples []string, others map[string]string) {
 	t.Helper()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []string
+	others = map[string]string{}
 	for _, m := range hclBlock.FindAllStringSubmatch(string(readme), -1) {
-		out = append(out, m[1])
+		if m[1] == "" {
+			examples = append(examples, m[2])
+		} else {
+			others[m[1]] = m[2]
+		}
 	}
-	return out
+	return examples, others
 }
 
-var hclBlock = regexp.MustCompile("(?s)```hcl\n(.*?)```")
+var hclBlock = regexp.MustCompile("(?s)```hcl\n(?:# ([\\w.-]+\\.hcl)\n)?(.*?)```")
 
-// TestReadme: every example of the reference loads, without a word.
+// TestReadme: every example of the reference loads, without a word, and fits jobs.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	examples := readmeExamples(t)
-	if len(examples) < 5 {
+	examples, others := readmeExamples(t)
+	if len(examples) < 10 {
 		t.Fatalf("only %d examples found", len(examples))
 	}
+	files := jobspectest.Generate(30)
 	for _, src := range examples {
-		if _, diags := policies.Load([]policies.Source{{Name: "README.md", Bytes: []byte(src)}}, policies.Options{Gates: kinds}); len(diags) > 0 {
+		set, diags := policies.Load([]policies.Source{{Name: "README.md", Bytes: []byte(src)}}, policies.Options{Gates: kinds})
+		if len(diags) > 0 {
 			t.Errorf("%s\nin:\n%s", strings.Join(texts(diags), "\n"), src)
+			continue
 		}
+		for _, f := range files {
+			file, diags := jobspec.Parse(f.Name, f.Bytes, jobspec.Inputs{})
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			if _, diags := set.Check(policies.LiveSide, file.Job, nil); diags.HasErrors() {
+				t.Errorf("%s\nin:\n%s", strings.Join(texts(diags), "\n"), src)
+				break
+			}
+		}
+	}
+	if _, diags := config.Load("reconcile.hcl", []byte(others["reconcile.hcl"])); diags.HasErrors() || others["reconcile.hcl"] == "" {
+		t.Errorf("reconcile.hcl: %v", texts(diags))
+	}
+}
+
+// TestReadmeIsFormatted needs Nomad itself: NOMAD_BIN, or nomad on the PATH.
+func TestReadmeIsFormatted(t *testing.T) {
+	t.Parallel()
+	nomad, err := exec.LookPath(cmp.Or(os.Getenv("NOMAD_BIN"), "nomad"))
+	if err != nil {
+		t.Skip("no nomad: neither NOMAD_BIN nor on the PATH")
+	}
+	examples, others := readmeExamples(t)
+	all := slices.AppendSeq(examples, maps.Values(others))
+	dir := t.TempDir()
+	for i, src := range all {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.hcl", i)), []byte(src), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(nomad, "fmt", "-check", "-list", "-write=false", dir).CombinedOutput()
+	if err != nil {
+		t.Errorf("nomad fmt: %v\n%s", err, out)
+	}
+	for _, m := range regexp.MustCompile(`(\d+)\.hcl`).FindAllStringSubmatch(string(out), -1) {
+		if i, err := strconv.Atoi(m[1]); err == nil && i < len(all) {
+			t.Errorf("nomad fmt would change:\n%s", all[i])
+		}
+	}
+}
+
+// TestReadmeListsFunctions: all of them, and no others.
+func TestReadmeListsFunctions(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "<!-- functions -->")
+	text, _, _ = strings.Cut(text, "<!-- end of functions -->")
+	var listed []string
+	for _, m := range regexp.MustCompile("`([a-z0-9_]+)(?:\\([a-z, ]+\\))?`(?: \\||,|\n)").FindAllStringSubmatch(text, -1) {
+		listed = append(listed, m[1])
+	}
+	slices.Sort(listed)
+	if diff := gocmp.Diff(policies.FunctionNames(), listed); diff != "" {
+		t.Errorf("README.md (-functions +README):\n%s", diff)
 	}
 }
 
@@ -424,7 +501,7 @@ func TestSet(t *testing.T) {
 	for _, p := range s.Policies() {
 		names = append(names, p.Name+" "+p.Description+" "+string(p.Enforce)+" "+p.Range.Filename)
 	}
-	if diff := cmp.Diff([]string{"one d deny a.policy.hcl", "two  warn b.policy.hcl"}, names); diff != "" {
+	if diff := gocmp.Diff([]string{"one d deny a.policy.hcl", "two  warn b.policy.hcl"}, names); diff != "" {
 		t.Errorf("policies (-want +got):\n%s", diff)
 	}
 	if string(s.Sources()["b.policy.hcl"].Bytes) != string(b.Bytes) {

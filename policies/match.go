@@ -33,7 +33,10 @@ func (d *decoder) match(b *hcl.Block, filters []string) match {
 	if b == nil {
 		return match{}
 	}
-	attrs := d.content(b.Body, schemaOf(filters)).Attributes
+	return d.filters(d.content(b.Body, schemaOf(filters)).Attributes)
+}
+
+func (d *decoder) filters(attrs hcl.Attributes) match {
 	m := match{
 		params: d.params, job: d.texts(attrs["job"]), namespace: d.texts(attrs["namespace"]), jobType: d.words(attrs["type"], jobTypes),
 		task: d.texts(attrs["task"]), driver: d.texts(attrs["driver"]), lifecycle: d.words(attrs["lifecycle"], lifecycles),
@@ -42,8 +45,7 @@ func (d *decoder) match(b *hcl.Block, filters []string) match {
 		m.meta = d.metaGlobs(a)
 	}
 	if a := attrs["when"]; a != nil {
-		e, _ := d.expression(a.Expr, "job")
-		m.when = &e
+		m.when = new(d.typed(a, cty.Bool, "job"))
 	}
 	return m
 }

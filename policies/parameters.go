@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -55,6 +56,10 @@ var variableSchema = schemaOf([]string{"type", "default", "description"}, "valid
 func (p *parameters) variableBlock(b *hcl.Block, given map[string]Given) {
 	name := b.Labels[0]
 	content := p.content(b.Body, variableSchema)
+	if !hclsyntax.ValidIdentifier(name) {
+		p.fail(b.LabelRanges[0], "Not a name", "A variable is referred to as var.NAME: letters, digits, _ and -, not %q.", name)
+		return
+	}
 	if _, taken := p.vars[name]; taken {
 		p.fail(b.LabelRanges[0], "Duplicate variable", "This file declares the variable %q already. Remove one of the two.", name)
 		return
@@ -135,6 +140,12 @@ func (p *parameters) validation(name string, value cty.Value, b *hcl.Block) {
 	condition, message := attrs["condition"], p.text(attrs["error_message"])
 	if condition == nil || attrs["error_message"] == nil {
 		return
+	}
+	for _, t := range condition.Expr.Variables() {
+		if other, ok := second(t); ok && t.RootName() == "var" && other != name {
+			p.fail(t.SourceRange(), "Another variable", "A condition sees its own variable alone, var.%s.", name)
+			return
+		}
 	}
 	before := p.params["var"]
 	p.params["var"] = cty.ObjectVal(map[string]cty.Value{name: value})

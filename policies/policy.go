@@ -2,6 +2,7 @@ package policies
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -64,11 +65,32 @@ func (d *decoder) policy(b *hcl.Block) policy {
 	return p
 }
 
+// builtIn says what the rules of sudo and env blocks want, and whether a finding
+// can be mended.
+var builtIn = map[string]struct {
+	about string
+	fix   bool
+}{
+	"sudo.preserve_env": {"sudo is not asked to preserve the caller's environment", true},
+	"sudo.cannot_tell":  {"what sudo is asked can be told before run time; only a warning", false},
+	"env.block":         {"the task has an env block", true},
+	"env.required":      {"the required keys are set", false},
+	"env.defaults":      {"keys with a default are set", true},
+	"env.values":        {"keys have the values that they must have", true},
+	"env.forbidden":     {"no forbidden key is set", true},
+	"env.matching":      {"values match their patterns", false},
+}
+
 // ruleInfos are those of a block whose rules are built in.
 func ruleInfos(ids []string, t terms, b *hcl.Block) []RuleInfo {
 	out := make([]RuleInfo, len(ids))
 	for i, id := range ids {
-		out[i] = RuleInfo{ID: id, Scope: taskScope, Enforce: t.enforce, Fix: t.fix, Range: b.DefRange}
+		out[i] = RuleInfo{
+			ID: id, Description: builtIn[id].about, Scope: taskScope, Enforce: t.enforce, Fix: t.fix && builtIn[id].fix, Range: b.DefRange,
+		}
+		if strings.HasSuffix(id, "cannot_tell") {
+			out[i].Enforce = Warn
+		}
 	}
 	return out
 }

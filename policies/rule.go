@@ -27,8 +27,8 @@ type rule struct {
 	forEach *expression // a place; nil without
 	when    *expression // nil: always
 	assert  expression
-	text    string      // the assert's source on one line
-	message *expression // nil: the assert's source
+	sources map[string]string // of the attributes, each on one line
+	message *expression       // nil: the assert's source
 	fixes   []fix
 	at      hcl.Range
 }
@@ -48,27 +48,31 @@ func (d *decoder) rule(b *hcl.Block, inherited terms) rule {
 	attrs := content.Attributes
 	r := rule{
 		id: "rule." + b.Labels[0], at: b.DefRange, terms: d.terms(attrs, inherited),
-		about: d.text(attrs["description"]), scope: taskScope,
+		about: d.text(attrs["description"]), scope: taskScope, sources: map[string]string{},
 	}
 	if a := attrs["scope"]; a != nil {
 		r.scope = d.oneOf(a, taskScope, groupScope, jobScope)
 	}
+	if strings.TrimSpace(b.Labels[0]) == "" {
+		d.fail(b.LabelRanges[0], "Missing name", "A rule needs a name: findings and exceptions refer to it.")
+	}
 	roots := r.roots()
+	d.element = nil
+	for name, a := range attrs {
+		r.sources[name] = strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(d.source.Bytes))), " ")
+	}
 	if a := attrs["for_each"]; a != nil {
 		r.forEach = d.forEach(a, roots)
 		roots = append([]string{"each"}, roots...)
 	}
 	if a := attrs["when"]; a != nil {
-		e, _ := d.expression(a.Expr, roots...)
-		r.when = &e
+		r.when = new(d.typed(a, cty.Bool, roots...))
 	}
 	if a := attrs["message"]; a != nil {
-		e, _ := d.expression(a.Expr, roots...)
-		r.message = &e
+		r.message = new(d.typed(a, cty.String, roots...))
 	}
 	if a := attrs["assert"]; a != nil {
-		r.assert, _ = d.expression(a.Expr, roots...)
-		r.text = strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(d.source.Bytes))), " ")
+		r.assert = d.typed(a, cty.Bool, roots...)
 	} else {
 		d.fail(b.DefRange, "Nothing to hold", "A rule needs an assert: an expression that is true of what is right.")
 	}
@@ -80,7 +84,8 @@ func (d *decoder) rule(b *hcl.Block, inherited terms) rule {
 
 func (r rule) info() RuleInfo {
 	return RuleInfo{
-		ID: r.id, Description: r.about, Scope: r.scope, Assert: r.text, Enforce: r.enforce, Fix: r.fix && len(r.fixes) > 0, Range: r.at,
+		ID: r.id, Description: r.about, Scope: r.scope, Enforce: r.enforce, Fix: r.fix && len(r.fixes) > 0, Range: r.at,
+		Assert: r.sources["assert"], ForEach: r.sources["for_each"], When: r.sources["when"], Message: r.sources["message"],
 	}
 }
 
@@ -100,6 +105,10 @@ func (d *decoder) forEach(a *hcl.Attribute, roots []string) *expression {
 	e, ok := d.expression(a.Expr, roots...)
 	if ok && !isPlace(a.Expr, roots) {
 		d.fail(a.Expr.Range(), "Not a place", "for_each goes over the blocks or keys at a place such as task.template, group.service or task.env.")
+	}
+	if place, ok := a.Expr.(*hclsyntax.ScopeTraversalExpr); ok {
+		at, _ := d.resolve(place.Traversal)
+		d.element = elementType(at)
 	}
 	return &e
 }
@@ -125,7 +134,8 @@ func isPlace(e hcl.Expression, roots []string) bool {
 	switch e := e.(type) {
 	case *hclsyntax.ScopeTraversalExpr:
 		root := e.Traversal.RootName()
-		return slices.Contains(roots, root) && root != "live"
+		name, _ := second(e.Traversal)
+		return slices.Contains(roots, root) && root != "live" && len(e.Traversal) > 1 && (root != "each" || name == "value")
 	case *hclsyntax.RelativeTraversalExpr:
 		return isPlace(e.Source, roots)
 	case *hclsyntax.IndexExpr:
@@ -227,7 +237,7 @@ func (r *rule) holds(at place) (bool, hcl.Diagnostics) {
 
 func (r *rule) say(at place) (string, hcl.Diagnostics) {
 	if r.message == nil {
-		return "does not hold: " + r.text, nil
+		return "does not hold: " + r.sources["assert"], nil
 	}
 	v, diags := evaluate(*r.message, at, cty.String, "message")
 	if diags.HasErrors() {

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-reconcile/policies"
@@ -213,5 +216,52 @@ func TestExceptions(t *testing.T) {
 	want := []string{"rule.memory fixable", "rule.pinned denied", "exception.expired", `set task["app"].resources.memory = 4096`}
 	if diff := cmp.Diff(want, at("2027-01-01 00:00:00")); diff != "" {
 		t.Error("-want +got\n" + diff)
+	}
+}
+
+// What stands outside of the policy's file wins, and is part of the revision.
+func TestSharedSource(t *testing.T) {
+	t.Parallel()
+	src := []byte("variable \"max\" {\n  type    = number\n  default = 1\n}\npolicy \"p\" {\n  rule \"memory\" {\n    description = \"small\"\n    when        = task.driver == \"docker\"\n    assert      = task.resources.memory <= var.max\n    message     = \"too much\"\n  }\n}\n")
+	outside := func(text string) hcl.Blocks {
+		file, diags := hclsyntax.ParseConfig([]byte(text), "reconcile.hcl", hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		content, _ := file.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "exception"}}})
+		return content.Blocks
+	}
+	revisions := map[string]bool{}
+	ask := func(s policies.Source) (*policies.Set, hcl.Diagnostics) {
+		s.Name, s.Bytes = "p", src
+		set, diags := policies.Load([]policies.Source{s}, policies.Options{})
+		if set != nil {
+			revisions[set.Revision()] = true
+		}
+		return set, diags
+	}
+	set, _ := ask(policies.Source{})
+	want := []policies.RuleInfo{{
+		ID: "rule.memory", Description: "small", Scope: "task", Enforce: policies.Deny,
+		When: `task.driver == "docker"`, Assert: "task.resources.memory <= var.max", Message: `"too much"`,
+	}}
+	if diff := cmp.Diff(want, set.Policies()[0].Rules, cmpopts.IgnoreFields(policies.RuleInfo{}, "Range")); diff != "" {
+		t.Error("-want +got\n" + diff)
+	}
+	for _, reason := range []string{"a", "b"} {
+		set, diags := ask(policies.Source{Enforce: policies.Warn, Exceptions: outside("exception {\nreason = \"" + reason + "\"\nexpires = \"2099-01-01\"\n}\n")})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		if f := check(t, set, ruleJob()).Findings; len(f) != 1 || f[0].Enforce != policies.Warn || f[0].Exception == nil || f[0].Exception.Reason != reason {
+			t.Errorf("findings %+v", f)
+		}
+	}
+	if len(revisions) != 3 {
+		t.Errorf("%d revisions of three sets", len(revisions))
+	}
+	_, diags := ask(policies.Source{Exceptions: outside("exception {\nrule = [\"memori\"]\nreason = \"a\"\nexpires = \"2099-01-01\"\n}\n")})
+	if !strings.Contains(diags.Error(), `Did you mean "memory"?`) {
+		t.Errorf("diagnostics %s", diags)
 	}
 }

@@ -10,9 +10,8 @@ import (
 
 // What expressions about a job, a group and a task see.
 var (
-	jobVariables   = []string{"job", "live"}
-	groupVariables = []string{"job", "group", "live"}
-	taskVariables  = []string{"job", "group", "task", "live"}
+	jobVariables  = []string{"job", "live"}
+	taskVariables = []string{"job", "group", "task", "live"}
 )
 
 // uses are the attributes that the expressions of a set ask of job, group, task and

@@ -127,6 +127,7 @@ func revision(files []Source, vars map[string]Given) string {
 		h.Write(f.Bytes)
 		fmt.Fprintf(h, "%q %v\n", f.Enforce, f.Fix)
 		writeValues(h, f.Vars)
+		writeBlocks(h, f.Exceptions)
 	}
 	writeValues(h, vars)
 	return hex.EncodeToString(h.Sum(nil))
@@ -138,8 +139,22 @@ func writeValues(w io.Writer, vars map[string]Given) {
 	}
 }
 
+// writeBlocks tells blocks that stand in no policy file by what their attributes
+// evaluate to, or refer to.
+func writeBlocks(w io.Writer, blocks hcl.Blocks) {
+	for _, b := range blocks {
+		attrs, _ := b.Body.JustAttributes()
+		for _, name := range slices.Sorted(maps.Keys(attrs)) {
+			v, _ := attrs[name].Expr.Value(&hcl.EvalContext{Functions: functions})
+			fmt.Fprintf(w, "%s = %#v %v\n", name, v, attrs[name].Expr.Range())
+		}
+		fmt.Fprintln(w, b.Type)
+	}
+}
+
 // Revision is a hash over the names and bytes of the set's files, in whatever
-// order they were loaded, and the values of their variables.
+// order they were loaded, the values of their variables, and what else is given
+// with them.
 func (s *Set) Revision() string { return s.revision }
 
 // Sources are the set's files by name, for diagnostics with snippets.

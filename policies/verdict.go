@@ -153,6 +153,9 @@ type RuleInfo struct {
 	Description string
 	Scope       string // job, group or task
 	Assert      string // the source of a rule's assert; empty of other blocks
+	ForEach     string // as Assert; empty where a rule has none
+	When        string
+	Message     string
 	Enforce     Enforce
 	Fix         bool // a finding can be mended, and the policy asks for it
 	Range       hcl.Range

@@ -29,12 +29,13 @@ type Source struct {
 type Planner struct {
 	Sources     []Source
 	Policies    *policies.Set
-	Nomad       Nomad          // nil: the files alone (check)
-	History     *history.Store // nil: nothing is remembered
-	Env         []string       // the process environment; only NOMAD_VAR_* matter
-	Namespaces  []string       // whose jobs are ours; "*" for all
-	Concurrency int            // jobs observed at once
-	ReadOnly    bool           // the plans are to be shown alone: Apply refuses them, and they take little memory
+	Nomad       Nomad           // nil: the files alone (check)
+	History     *history.Store  // nil: nothing is remembered
+	Env         []string        // the process environment; only NOMAD_VAR_* matter
+	Namespaces  []string        // whose jobs are ours; "*" for all
+	Concurrency int             // jobs observed at once
+	Listed      func(files int) // called when the sources have been listed; may be nil
+	ReadOnly    bool            // the plans are to be shown alone: Apply refuses them, and they take little memory
 
 	Gone map[job.ID]int // passes since the file of a job of ours was last seen; may be nil
 }
@@ -86,6 +87,9 @@ func (p *Planner) Plan(ctx context.Context, sel Selection, sync Sync) (Result, e
 	files, err := p.list()
 	if err != nil {
 		return Result{}, err
+	}
+	if p.Listed != nil {
+		p.Listed(len(files))
 	}
 	looks := make([]look, len(files))
 	g, looking := errgroup.WithContext(ctx)

@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"reconcile/gates":      {"policies", "state"},
 	"reconcile/controller": {"reconcile", "policies", "state"},
 	"reconcile/doctor":     {"reconcile", "policies", "state"},
+	"reconcile/policytest": {"reconcile", "policies", "state"},
 }
 
 // allowed reports whether the package from may import the package to, both named

@@ -19,6 +19,8 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 	all := map[string]verb{
 		"init":       {synopsis: "Write a commented reconcile.hcl and a first policy for the job files here", run: runInit},
 		"check":      {synopsis: "Hold job files against policies; needs no Nomad", run: runCheck},
+		"test":       {synopsis: "Run the unit tests of policies", run: runTest},
+		"explain":    {synopsis: "Show what a policy demands and why, with examples", run: runExplain},
 		"plan":       {synopsis: "Show what would be done, to files and to live jobs", run: runPlan},
 		"apply":      {synopsis: "Do what the plan shows, with backups, gates and rollback", run: runApply},
 		"agent":      {synopsis: "Hold jobs continuously", run: runAgent},

@@ -92,7 +92,7 @@ func runPlan(in *invocation) int {
 	var policy repeated
 	var detailed bool
 	f.declare(in.flags)
-	in.flags.Var(&policy, "policy", "a policy `FILE` or folder, instead of a configuration; may be repeated")
+	in.flags.Var(&policy, "policy", "a policy `FILE` or folder, or library:NAME, instead of a configuration; may be repeated")
 	in.flags.BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 if there is something to do or to report")
 	code, ok := in.parse("[JOB|FILE...]", `
 		Shows, for every job or those named, what does not hold and what would be done:
@@ -103,7 +103,7 @@ func runPlan(in *invocation) int {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	s, err := in.open(wants{f.config, policy, in.args}, len(policy) == 0)
+	s, err := in.open(wants{config: f.config, policies: policy, args: in.args}, len(policy) == 0)
 	if err != nil {
 		return in.refuse(err)
 	}
@@ -112,13 +112,18 @@ func runPlan(in *invocation) int {
 	if err != nil {
 		return in.refuse(err)
 	}
+	if len(in.args) == 0 {
+		in.mistakes(matchless(result.Unmatched), withPolicies(nil, s.policies))
+	}
+	ending := report.DueExceptions(s.policies.Exceptions(), in.now())
 	if f.json {
-		if err := report.PlansJSON(in.stdout, result.Plans, result.Skipped); err != nil {
+		if err := report.PlansJSON(in.stdout, result.Plans, result.Skipped, ending); err != nil {
 			return in.refuse(err)
 		}
 	} else {
 		report.Plans(in.stdout, result.Plans, in.out)
 		report.Skipped(in.stdout, result.Skipped, in.out)
+		report.Exceptions(in.stdout, ending, in.out)
 	}
 	return worst(code, planCode(result.Plans, detailed))
 }

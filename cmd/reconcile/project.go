@@ -27,6 +27,7 @@ import (
 // the config work on.
 type project struct {
 	config      *config.Config
+	source      []byte // of the configuration; empty without one
 	policies    *policies.Set
 	policyFiles []policies.Source
 	sources     []reconcile.Source
@@ -44,6 +45,7 @@ type wants struct {
 	config   string
 	policies []string
 	args     []string
+	noFiles  bool // the arguments are no job files, if there are any
 }
 
 // load reads configuration and policies. Mistakes in them are printed; then the
@@ -63,7 +65,7 @@ func (sh *shell) load(w wants) (*project, error) {
 	if sh.mistakes(diags, map[string]*hcl.File{w.config: {Bytes: src}}) != exitOK {
 		return nil, errShown
 	}
-	p := &project{config: cfg}
+	p := &project{config: cfg, source: src}
 	if abs, err := filepath.Abs(w.config); err == nil {
 		p.watch = append(p.watch, abs)
 	}
@@ -97,6 +99,9 @@ func (sh *shell) loadBare(w wants) (*project, error) {
 		cfg.Policies = append(cfg.Policies, config.Path{Shown: path, Abs: abs})
 	}
 	p := &project{config: cfg}
+	if w.noFiles {
+		return p, sh.loadPolicies(p, map[string]*hcl.File{})
+	}
 	if len(w.args) == 0 {
 		return nil, errors.New("with -policy and no configuration, say which job files or folders: `reconcile check -policy FILE JOBFILE`")
 	}

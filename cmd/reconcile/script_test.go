@@ -87,6 +87,7 @@ const patience = 20 * time.Second
 //	fault METHOD PATH KEY=VALUE...  makes Nomad misbehave (status, text, delay, times)
 //	mend                       ends all faults
 //	edit FILE OLD NEW          replaces a text that must be there
+//	day VAR N                  sets VAR to the day in N days, in UTC
 //	newest-run VAR             sets VAR to the ID of the newest run
 //	closed                     fails if a run is open
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
@@ -107,6 +108,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"mend":          never(cmdMend),
 	"edit":          never(cmdEdit),
 	"newest-run":    never(cmdNewestRun),
+	"day":           never(cmdDay),
 	"closed":        never(cmdClosed),
 }
 
@@ -614,6 +616,12 @@ func (s *scene) history(ts *testscript.TestScript) []history.Run {
 	runs, err := store.Runs(nil)
 	ts.Check(err)
 	return runs
+}
+
+func cmdDay(ts *testscript.TestScript, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Setenv(args[0], time.Now().UTC().AddDate(0, 0, n).Format(time.DateOnly))
 }
 
 func cmdNewestRun(ts *testscript.TestScript, args []string) {

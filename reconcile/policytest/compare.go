@@ -14,9 +14,8 @@ import (
 // compareFindings pairs what was expected with what was found; what is left over on
 // either side is a failure.
 func (t *trial) compareFindings(d *document) []Failure {
-	found := slices.Clone(d.Findings)
-	pairs := matched(len(t.expected), len(found), func(i, j int) bool { return len(t.expected[i].differences(found[j])) == 0 })
-	taken := make([]bool, len(found))
+	pairs := matched(len(t.expected), len(d.Findings), func(i, j int) bool { return len(t.expected[i].differences(d.Findings[j])) == 0 })
+	taken := make([]bool, len(d.Findings))
 	for _, j := range pairs {
 		if j >= 0 {
 			taken[j] = true
@@ -24,29 +23,30 @@ func (t *trial) compareFindings(d *document) []Failure {
 	}
 	var failures []Failure
 	for i, e := range t.expected {
-		if pairs[i] >= 0 {
-			continue
+		if pairs[i] < 0 {
+			failures = append(failures, e.unmet(d, taken))
 		}
-		j := e.nearest(found, taken)
-		if j < 0 {
-			failures = append(failures, Failure{Place: e.at, Message: e.missing(d)})
-			continue
-		}
-		taken[j] = true
-		failures = append(failures, Failure{
-			Place: e.at, Finding: &found[j],
-			Message: fmt.Sprintf("%s was found, but %s", found[j].Rule, strings.Join(e.differences(found[j]), ", and ")),
-		})
 	}
-	for j := range found {
+	for j, f := range d.Findings {
 		if !taken[j] {
 			failures = append(failures, Failure{
-				Place: t.place(found[j].Range), Finding: &found[j],
-				Message: fmt.Sprintf("%s (%s) was found, but no finding block expects it", found[j].Rule, terms(found[j])),
+				Place: t.place(f.Range), Finding: &f,
+				Message: fmt.Sprintf("%s (%s) was found, but no finding block expects it", f.Rule, terms(f)),
 			})
 		}
 	}
 	return failures
+}
+
+// unmet takes the finding that was probably meant, if there is one.
+func (e expectation) unmet(d *document, taken []bool) Failure {
+	j := e.nearest(d.Findings, taken)
+	if j < 0 {
+		return Failure{Place: e.at, Message: e.missing(d)}
+	}
+	taken[j] = true
+	f := d.Findings[j]
+	return Failure{Place: e.at, Finding: &f, Message: fmt.Sprintf("%s was found, but %s", f.Rule, strings.Join(e.differences(f), ", and "))}
 }
 
 func terms(f reconcile.Finding) string {
@@ -195,11 +195,14 @@ func (t *trial) mended(forced *document) []Failure {
 			})
 		}
 	}
+	if len(failures) > 0 {
+		return failures
+	}
 	again := &document{set: forced.set, live: forced.live}
 	if stopped := t.ask(again, forced.After); stopped != nil {
 		f := t.stoppedBy(stopped)
 		f.Message = "of the fixed text: " + f.Message
-		return append(failures, f)
+		return []Failure{f}
 	}
 	for _, f := range again.Findings {
 		if f.Fixable() {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
 )
 
@@ -41,17 +40,18 @@ func (c *coverage) see(r Rule) {
 	c.rules[i].Holds = c.rules[i].Holds || r.Holds
 }
 
-// add takes one job's verdict. That a sudo command line cannot be read is nothing
+// add takes what one job's verdict says. That a sudo command line cannot be read is nothing
 // that a policy demands.
-func (c *coverage) add(set *policies.Set, v policies.Verdict, found []reconcile.Finding) {
-	for _, p := range set.Policies() {
-		selected := slices.Contains(v.Selected, p.Name)
+func (c *coverage) add(d *document) {
+	asked := !d.Diagnostics.HasErrors()
+	for _, p := range d.set.Policies() {
+		selected := asked && slices.Contains(d.Verdict.Selected, p.Name)
 		for _, r := range p.Rules {
 			if strings.HasSuffix(r.ID, ".cannot_tell") {
 				continue
 			}
 			is := func(f reconcile.Finding) bool { return f.Policy == p.Name && f.Rule == r.ID }
-			seen := slices.ContainsFunc(found, is)
+			seen := asked && slices.ContainsFunc(d.Findings, is)
 			c.see(Rule{File: p.Range.Filename, Policy: p.Name, ID: r.ID, Found: seen, Holds: selected && !seen})
 		}
 	}

@@ -124,13 +124,15 @@ type obstacle struct {
 
 func (t *trial) run() []Failure {
 	held, stopped := t.hold(nil)
-	if t.err != "" {
-		return t.compareError(held, stopped)
+	if held.set != nil {
+		t.cover.add(held)
 	}
-	if stopped != nil {
+	switch {
+	case t.err != "":
+		return t.compareError(stopped)
+	case stopped != nil:
 		return []Failure{t.stoppedBy(stopped)}
 	}
-	t.cover.add(held.set, held.Verdict, held.Findings)
 	return append(t.compareFindings(held), t.compareFixed(held)...)
 }
 
@@ -140,31 +142,31 @@ func (t *trial) stoppedBy(o *obstacle) Failure {
 
 // document is a job's text held against policies.
 type document struct {
-	*reconcile.File
+	reconcile.File
 	set     *policies.Set
 	live    *api.Job
 	unfixed string // why there is no fixed text; empty where there is
 }
 
 // hold holds the job against the policies; fix, if given, wins over what they say
-// of fixes.
+// of fixes. The document has the set if that loads.
 func (t *trial) hold(fix *bool) (*document, *obstacle) {
 	sources := slices.Clone(t.file.policies)
 	for i := range sources {
 		sources[i].Fix = fix
 	}
 	set, diags := policies.Load(sources, policies.Options{Gates: gates.Kinds(), Vars: t.variables, Now: t.now})
+	d := &document{set: set}
 	if diags.HasErrors() {
-		return nil, &obstacle{"the policies do not load", diags}
+		return d, &obstacle{"the policies do not load", diags}
 	}
 	if t.job == nil {
-		return nil, nil
+		return d, nil
 	}
-	d := &document{set: set}
 	if t.live != nil {
 		spec, diags := t.parse(t.live.name, t.live.bytes, true)
 		if diags.HasErrors() {
-			return nil, &obstacle{"the live job does not parse", diags}
+			return d, &obstacle{"the live job does not parse", diags}
 		}
 		d.live = spec.Job
 	}
@@ -181,7 +183,7 @@ func (t *trial) ask(d *document, src []byte) *obstacle {
 	if diags.HasErrors() {
 		return &obstacle{"the job does not parse", diags}
 	}
-	d.File = &reconcile.File{Doc: source.Document{Name: t.job.name, Bytes: src}, Spec: spec, After: src}
+	d.File = reconcile.File{Doc: source.Document{Name: t.job.name, Bytes: src}, Spec: spec, After: src}
 	id := job.IDOf(spec.Job)
 	if id.Namespace == "" {
 		id.Namespace = job.DefaultNamespace
@@ -200,10 +202,11 @@ func (t *trial) ask(d *document, src []byte) *obstacle {
 
 // compareError looks for the error that is expected: of the policies, the job, or
 // the fix.
-func (t *trial) compareError(held *document, stopped *obstacle) []Failure {
-	if stopped == nil && held != nil {
-		if held, stopped = t.hold(new(true)); stopped == nil && held.unfixed != "" {
-			stopped = &obstacle{text: held.unfixed}
+func (t *trial) compareError(stopped *obstacle) []Failure {
+	if stopped == nil {
+		var forced *document
+		if forced, stopped = t.hold(new(true)); stopped == nil && forced.unfixed != "" {
+			stopped = &obstacle{text: forced.unfixed}
 		}
 	}
 	if stopped == nil {

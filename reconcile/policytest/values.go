@@ -35,14 +35,19 @@ func (d *decoder) value(a *hcl.Attribute, want cty.Type, need string) (cty.Value
 	return out, true
 }
 
-func (d *decoder) str(a *hcl.Attribute) string {
+// part is a text to look for. One that is empty would be found in anything.
+func (d *decoder) part(a *hcl.Attribute) string {
 	if a == nil {
 		return ""
 	}
-	if v, ok := d.value(a, cty.String, "a string"); ok {
-		return v.AsString()
+	v, ok := d.value(a, cty.String, "a string")
+	if !ok {
+		return ""
 	}
-	return ""
+	if v.AsString() == "" {
+		d.fail(a.Expr.Range(), "Empty string", "Write what %s is to hold, or leave it out.", a.Name)
+	}
+	return v.AsString()
 }
 
 func (d *decoder) boolean(a *hcl.Attribute) *bool {

@@ -19,10 +19,10 @@ func (p *page) fileDiff(diff string) {
 		return
 	}
 	p.section("File:")
-	p.diffLines(redactDiff(strings.TrimSuffix(diff, "\n")))
+	p.diffLines(4, redactDiff(strings.TrimSuffix(diff, "\n")))
 }
 
-func (p *page) diffLines(diff string) {
+func (p *page) diffLines(indent int, diff string) {
 	lines := strings.Split(diff, "\n")
 	for i := range lines {
 		if lines[i] = printable(strings.TrimSuffix(lines[i], "\r")); lines[i] == " " {
@@ -32,12 +32,12 @@ func (p *page) diffLines(diff string) {
 	for i := 0; i < len(lines); i++ {
 		if p.Color && onePair(lines, i) {
 			before, after := p.emphasized(lines[i], lines[i+1])
-			p.line(4, before)
-			p.line(4, after)
+			p.line(indent, before)
+			p.line(indent, after)
 			i++
 			continue
 		}
-		p.line(4, p.paint(diffColor(lines[i]), lines[i]))
+		p.line(indent, p.paint(diffColor(lines[i]), lines[i]))
 	}
 }
 

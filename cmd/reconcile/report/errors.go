@@ -20,9 +20,7 @@ import (
 // warnings alike, with the source lines of the files that are given; of a file,
 // its Bytes are enough.
 func Diagnostics(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File, s Style) {
-	sorted := slices.Clone(diags)
-	slices.SortStableFunc(sorted, func(a, b *hcl.Diagnostic) int { return compareKeys(keyOf(a), keyOf(b)) })
-	sorted = slices.CompactFunc(sorted, func(a, b *hcl.Diagnostic) bool { return keyOf(a) == keyOf(b) })
+	sorted := sortedDiagnostics(diags)
 	var b strings.Builder
 	// A string builder takes everything: there is no error to look at.
 	_ = hcl.NewDiagnosticTextWriter(&b, files, uint(s.room(0)), s.Color).WriteDiagnostics(sorted)
@@ -31,6 +29,13 @@ func Diagnostics(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File,
 		lines[i] = sieved(lines[i])
 	}
 	_, _ = io.WriteString(w, strings.Join(lines, "\n"))
+}
+
+// sortedDiagnostics are in the order of their places, each once.
+func sortedDiagnostics(diags hcl.Diagnostics) hcl.Diagnostics {
+	sorted := slices.Clone(diags)
+	slices.SortStableFunc(sorted, func(a, b *hcl.Diagnostic) int { return compareKeys(keyOf(a), keyOf(b)) })
+	return slices.CompactFunc(sorted, func(a, b *hcl.Diagnostic) bool { return keyOf(a) == keyOf(b) })
 }
 
 var (

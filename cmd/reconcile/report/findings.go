@@ -33,7 +33,9 @@ func (p *page) findings(all []reconcile.Finding) {
 	for _, f := range live {
 		p.blank()
 		p.findingHead(f, "live job")
-		p.para(8, "at ", dim, f.Path.String())
+		if len(f.Path) > 0 {
+			p.para(8, "at ", dim, f.Path.String())
+		}
 	}
 }
 

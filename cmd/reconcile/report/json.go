@@ -20,6 +20,7 @@ type plansDoc struct {
 	FormatVersion string    `json:"format_version"`
 	Jobs          []any     `json:"jobs"`
 	Skipped       []skipped `json:"skipped"`
+	Exceptions    []due     `json:"exceptions"`
 	Summary       summary   `json:"summary"`
 }
 
@@ -37,7 +38,8 @@ func skippedOf(in []reconcile.Skipped) []skipped {
 	return out
 }
 
-// summary counts the jobs by their condition. All conditions are always there.
+// summary counts the jobs by their condition, and the findings that are excepted.
+// All conditions are always there.
 type summary struct {
 	InSync     int `json:"in_sync"`
 	OutOfSync  int `json:"out_of_sync"`
@@ -47,6 +49,7 @@ type summary struct {
 	Failed     int `json:"failed"`
 	Converging int `json:"converging"`
 	Orphan     int `json:"orphan"`
+	Excepted   int `json:"excepted"` // findings, not jobs
 }
 
 func (s *summary) add(c reconcile.Condition) {
@@ -109,7 +112,7 @@ type finding struct {
 	Line      int     `json:"line"`
 	Column    int     `json:"column"`
 	Fixable   bool    `json:"fixable"`
-	Exception *string `json:"exception"`
+	Exception *waiver `json:"exception"`
 }
 
 // change: before and after are values of their own type, null where not set.
@@ -125,13 +128,15 @@ type hold struct {
 	Next   string `json:"next"`
 }
 
-// PlansJSON writes the plans as one JSON object: DESIGN's `plan -json`, and the files
-// that were passed over. Lists are never null. `gates` are those that the actions would lead to, in their order;
-// `summary` counts every condition, those that no job has at 0.
-func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipped) error {
-	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}, Skipped: skippedOf(passedOver)}
+// PlansJSON writes the plans as one JSON object: DESIGN's `plan -json`, the files
+// that were passed over, and the exceptions that end. Lists are never null. `gates`
+// are those that the actions would lead to, in their order; `summary` counts every
+// condition, those that no job has at 0.
+func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipped, ending []Due) error {
+	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}, Skipped: skippedOf(passedOver), Exceptions: duesOf(ending)}
 	for _, p := range plans {
 		doc.Summary.add(p.Condition)
+		doc.Summary.Excepted += countOf(p.Findings, isExcepted)
 		doc.Jobs = append(doc.Jobs, plannedJob{
 			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Condition: string(p.Condition),
 			Reason: redactProse(p.Reason), Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
@@ -142,16 +147,17 @@ func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipp
 	return encode(w, doc)
 }
 
-// ChecksJSON writes what the files alone say, in the shape of PlansJSON without
+// ChecksJSON writes what one side alone says, in the shape of PlansJSON without
 // strategy, live_diff and gates.
-func ChecksJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipped) error {
-	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}, Skipped: skippedOf(passedOver)}
-	for _, p := range plans {
-		c := checkOf(p)
-		doc.Summary.add(c.condition)
+func ChecksJSON(w io.Writer, c Check) error {
+	doc := plansDoc{FormatVersion: FormatVersion, Jobs: []any{}, Skipped: skippedOf(c.Skipped), Exceptions: duesOf(c.Exceptions)}
+	for _, p := range c.Plans {
+		one := checkOf(p, c.Side)
+		doc.Summary.add(one.condition)
+		doc.Summary.Excepted += len(one.excepted)
 		doc.Jobs = append(doc.Jobs, checkedJob{
-			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Condition: string(c.condition),
-			Actions: c.actions(), Findings: findings(c.findings), FileDiff: redactDiff(p.FileDiff), Hold: holdOf(p.Hold),
+			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Condition: string(one.condition),
+			Actions: one.actions(), Findings: findings(one.all(c.Side)), FileDiff: redactDiff(p.FileDiff), Hold: holdOf(p.Hold),
 		})
 	}
 	return encode(w, doc)
@@ -164,6 +170,7 @@ func findings(in []reconcile.Finding) []finding {
 			Policy: f.Policy, Rule: f.Rule, Enforce: string(f.Enforce), Side: string(f.Side),
 			Path: f.Path.String(), Message: redactProse(f.Message), File: f.File,
 			Line: f.Range.Start.Line, Column: f.Range.Start.Column, Fixable: f.Fixable(),
+			Exception: waiverOf(f.Exception),
 		}
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"nomad-reconcile/cmd/reconcile/report"
+	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
@@ -56,10 +57,12 @@ func TestJSON(t *testing.T) {
 		name  string
 		write func(io.Writer) error
 	}{
-		{"plan.json", func(w io.Writer) error { return report.PlansJSON(w, plans, skips) }},
-		{"plan-empty.json", func(w io.Writer) error { return report.PlansJSON(w, nil, nil) }},
-		{"check.json", func(w io.Writer) error { return report.ChecksJSON(w, plans[:2], skips[:1]) }},
-		{"check-empty.json", func(w io.Writer) error { return report.ChecksJSON(w, nil, nil) }},
+		{"plan.json", func(w io.Writer) error { return report.PlansJSON(w, plans, skips, ending()) }},
+		{"plan-empty.json", func(w io.Writer) error { return report.PlansJSON(w, nil, nil, nil) }},
+		{"check.json", func(w io.Writer) error {
+			return report.ChecksJSON(w, report.Check{Plans: plans[:2], Skipped: skips[:1], Exceptions: ending(), Side: policies.FileSide})
+		}},
+		{"check-empty.json", func(w io.Writer) error { return report.ChecksJSON(w, report.Check{Side: policies.FileSide}) }},
 		{"apply.json", func(w io.Writer) error { return report.RunsJSON(w, runs()) }},
 		{"apply-empty.json", func(w io.Writer) error { return report.RunsJSON(w, nil) }},
 		{"history.json", func(w io.Writer) error { return report.HistoryJSON(w, runs()[:5]) }},
@@ -90,7 +93,7 @@ func (broken) Write([]byte) (int, error) { return 0, errBroken }
 func TestJSONKeys(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := report.PlansJSON(&b, []reconcile.Plan{orchestrator(t)}, nil); err != nil {
+	if err := report.PlansJSON(&b, []reconcile.Plan{orchestrator(t)}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {

@@ -37,7 +37,7 @@ func Plans(w io.Writer, plans []reconcile.Plan, s Style) {
 
 // isQuiet: in sync, and nothing to tell.
 func isQuiet(p reconcile.Plan) bool {
-	return p.Condition == reconcile.InSync && !p.Does() && len(p.Findings)+len(p.LiveDiff)+len(p.Left)+len(p.Notes)+len(p.Warnings) == 0
+	return p.Condition == reconcile.InSync && !p.Does() && countOf(p.Findings, isExcepted) == len(p.Findings) && len(p.LiveDiff)+len(p.Left)+len(p.Notes)+len(p.Warnings) == 0
 }
 
 func (p *page) quiet(plans []reconcile.Plan) {
@@ -57,7 +57,9 @@ func (p *page) quiet(plans []reconcile.Plan) {
 func (p *page) plan(plan reconcile.Plan) {
 	p.heading(plan)
 	p.hold(plan.Hold)
-	p.findings(plan.Findings)
+	found, excepted := unexcepted(plan.Findings)
+	p.findings(found)
+	p.excepted(excepted)
 	p.live(plan.Live, plan.Reason)
 	p.fileDiff(plan.FileDiff)
 	p.liveDiff(plan)
@@ -318,9 +320,11 @@ func (p *page) summary(plans []reconcile.Plan) {
 
 func summaryText(plans []reconcile.Plan, change int) string {
 	var all summary
-	left := 0
+	left, excepted := 0, 0
 	for _, plan := range plans {
 		all.add(plan.Condition)
+		_, waived := unexcepted(plan.Findings)
+		excepted += len(waived)
 		if plan.Condition == reconcile.OutOfSync && !plan.Does() {
 			left++
 		}
@@ -334,7 +338,11 @@ func summaryText(plans []reconcile.Plan, change int) string {
 			text += fmt.Sprintf("%d %s, ", part.n, part.words)
 		}
 	}
-	return text + fmt.Sprintf("%d in sync.", all.InSync)
+	text += fmt.Sprintf("%d in sync.", all.InSync)
+	if excepted > 0 {
+		text += fmt.Sprintf(" %s excepted.", count(excepted, "finding"))
+	}
+	return text
 }
 
 // total is the line that sums up.

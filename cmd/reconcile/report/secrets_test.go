@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,16 +91,21 @@ func TestNoSecrets(t *testing.T) {
 	plans := secrets(t)
 	runs := []history.Run{{ID: "1", Job: id("leaky"), Result: history.Failed, Reason: "gate: password=planted-r",
 		Steps: []history.Step{{Name: "register", Detail: "--token planted-s"}}, Gates: []history.GateResult{{Kind: "logs", Detail: "token=planted-g"}}}}
+	checked := secretCheck(t, plans)
 	for _, style := range []report.Style{{}, {Width: 80}, {Width: 300, Color: true}} {
 		var b bytes.Buffer
 		report.Plans(&b, plans, style)
-		report.Checks(&b, plans, style)
+		report.Checks(&b, checked, style)
+		report.Exceptions(&b, checked.Exceptions, style)
 		report.Runs(&b, runs, style)
 		report.History(&b, runs, time.Time{}, style)
 		report.Error(&b, errors.New("reading: password=planted-e"), style)
 		report.Diagnostics(&b, secretDiagnostics(t), map[string]*hcl.File{"leaky.hcl": {Bytes: []byte(secretFile)}}, style)
 		for _, write := range []func() error{
-			func() error { return report.PlansJSON(&b, plans, nil) }, func() error { return report.ChecksJSON(&b, plans, nil) },
+			func() error { return report.PlansJSON(&b, plans, nil, checked.Exceptions) }, func() error { return report.ChecksJSON(&b, checked) },
+			func() error { return report.ChecksSARIF(&b, checked) }, func() error { return report.ChecksJUnit(&b, checked) },
+			func() error { return report.ChecksGitHub(&b, checked) },
+			func() error { return report.Patch(&b, plans, report.Style{Width: 80}) },
 			func() error { return report.RunsJSON(&b, runs) }, func() error { return report.HistoryJSON(&b, runs) },
 		} {
 			if err := write(); err != nil {
@@ -114,6 +120,22 @@ func TestNoSecrets(t *testing.T) {
 				t.Errorf("leaked: %s", line)
 			}
 		}
+	}
+}
+
+// secretCheck has secrets wherever a check takes text.
+func secretCheck(t *testing.T, plans []reconcile.Plan) report.Check {
+	waived := plans[0]
+	e := policies.Exception{Policy: "p", Reason: "token=planted-waived", Expires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)}
+	waived.Findings = slices.Clone(waived.Findings)
+	waived.Findings[0].Exception = &e
+	waived.Hold = &reconcile.Hold{Reason: "password=planted-hold", Next: "mend it"}
+	return report.Check{
+		Plans: append(slices.Clone(plans), waived), Diagnostics: secretDiagnostics(t), Exceptions: []report.Due{{Exception: e}},
+		Side: policies.FileSide, Policies: []policies.Info{{
+			Name: "p", Description: "password=planted-description", Why: "token=planted-why",
+			Rules: []policies.RuleInfo{{ID: "rule.r", Description: "secret=planted-rule", Assert: `task.config.url != "https://u:planted-assert@example.com"`}},
+		}},
 	}
 }
 

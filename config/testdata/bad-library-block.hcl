@@ -1,0 +1,5 @@
+library "images" {
+  exeption {
+    reason = "later"
+  }
+}

@@ -1,0 +1,4 @@
+library "images" {}
+library "images" {
+  enforce = "warn"
+}

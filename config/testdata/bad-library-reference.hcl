@@ -1,0 +1,3 @@
+library "images" {
+  allowed_registries = [registry]
+}

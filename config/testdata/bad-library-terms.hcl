@@ -1,0 +1,4 @@
+library "images" {
+  enforce = "warm"
+  fix     = "yes"
+}

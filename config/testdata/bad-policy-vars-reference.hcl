@@ -1,0 +1,1 @@
+policy_vars = { max_memory = memory }
