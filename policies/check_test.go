@@ -473,12 +473,12 @@ func TestGateAgainstJob(t *testing.T) {
 func TestEvaluationErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ src, want string }{
-		{envPolicy("p", true, `values = { K = job.prioriti }`),
-			`test.policy.hcl:4,19-28: Unsupported attribute; This object does not have an attribute named "prioriti".`},
+		{envPolicy("p", true, `values = { K = job.meta.prioriti }`),
+			`test.policy.hcl:4,24-33: Unsupported attribute; This object does not have an attribute named "prioriti".`},
 		{envPolicy("p", true, `values = { K = task.meta.owner }`),
 			`test.policy.hcl:4,25-31: Unsupported attribute; This object does not have an attribute named "owner".`},
-		{envPolicy("p", true, `values = { K = job.region_not ? 1 : 2 }`),
-			`test.policy.hcl:4,19-30: Unsupported attribute; This object does not have an attribute named "region_not".`},
+		{envPolicy("p", true, `values = { K = job.meta.region ? 1 : 2 }`),
+			`test.policy.hcl:4,24-31: Unsupported attribute; This object does not have an attribute named "region".`},
 		{envPolicy("p", true, `defaults = { K = live == null ? null : 1 }`),
 			`test.policy.hcl:4,18-41: Wrong type; K must be a string, not null.`},
 		{envPolicy("p", true, `values = { K = [1] }`),
@@ -539,7 +539,7 @@ func TestFunctions(t *testing.T) {
 		`matches("^a", "abc")`, `!matches("^b", "abc")`, `startswith("abc", "ab")`, `!startswith("abc", "bc")`,
 		`endswith("abc", "bc")`, `!endswith("abc", "ab")`, `anytrue([false, true])`, `!anytrue([])`,
 		`alltrue([true, true])`, `alltrue([])`, `!alltrue([true, false])`, `entropy("") == 0`, `entropy("aaaa") == 0`,
-		`entropy("abcd") == 2`, `seconds("1m30s") == 90`, `seconds("500ms") == 0.5`, `!can(seconds("soon"))`, `try(job.nope, "x") == "x"`, `!can(job.nope)`, `upper("a") == "A"`,
+		`entropy("abcd") == 2`, `seconds("1m30s") == 90`, `seconds("500ms") == 0.5`, `!can(seconds("soon"))`, `try(job.meta.nope, "x") == "x"`, `!can(job.meta.nope)`, `upper("a") == "A"`,
 		`convert("1", number) == 1`, `length(convert(["a"], list(string))) == 1`, `sha256("") != ""`,
 		`anytrue([for g in job.group : g.name == "g"])`, `cidrhost("10.0.0.0/8", 1) == "10.0.0.1"`,
 		`yamldecode("a: 1").a == 1`, `regex_replace("abc", "b", "x") == "axc"`,

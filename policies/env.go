@@ -2,7 +2,6 @@ package policies
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -308,29 +307,37 @@ func (c *envCheck) forbiddenKeys() {
 	if len(c.forbidden) == 0 {
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(c.env.block)) {
+	for _, key := range matching(c.forbidden, c.env.block) {
 		if glob, ok := anyGlob(c.forbidden, key); ok && c.env.block[key] != "" {
 			where := c.env.path.Attr(key)
 			c.add("env.forbidden", key, where, fmt.Sprintf("%s is set; %s is forbidden", key, glob),
 				job.Edit{Path: where, Op: job.Remove, Value: cty.StringVal(c.env.block[key])})
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(c.env.made)) {
+	for _, key := range matching(c.forbidden, c.env.made) {
 		made := c.env.made[key]
 		if glob, ok := anyGlob(c.forbidden, key); ok && !(made.known && made.value == "") {
 			c.add("env.forbidden", key, made.path, fmt.Sprintf("%s is set by this template; %s is forbidden", key, glob))
 		}
 	}
 	var unsure []string
-	for _, key := range slices.Sorted(maps.Keys(c.env.may)) {
-		if _, ok := anyGlob(c.forbidden, key); ok {
-			unsure = append(unsure, key)
-		}
-	}
+	unsure = append(unsure, matching(c.forbidden, c.env.may)...)
 	if c.env.any != nil {
 		unsure = append(unsure, c.forbidden...)
 	}
 	c.doubts("env.forbidden", unsure, "whether %s stays unset")
+}
+
+// matching are the keys that a glob matches, in order.
+func matching[V any](globs []string, keys map[string]V) []string {
+	var out []string
+	for key := range keys {
+		if _, ok := anyGlob(globs, key); ok {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // patterns holds the value that counts at run time against its pattern.

@@ -29,7 +29,7 @@ func (d *decoder) names(t hcl.Traversal) {
 // resolve is the type of what a reference leads to: nil where only a job can tell.
 func (d *decoder) resolve(t hcl.Traversal) (reflect.Type, *hcl.Diagnostic) {
 	if t.RootName() != "each" {
-		return follow(partTypes[t.RootName()], t)
+		return follow(partTypes[t.RootName()], t.RootName(), t[1:])
 	}
 	if len(t) < 2 {
 		return nil, nil
@@ -38,16 +38,15 @@ func (d *decoder) resolve(t hcl.Traversal) (reflect.Type, *hcl.Diagnostic) {
 	case "key":
 		return nil, nil
 	case "value":
-		return follow(d.element, t[1:])
+		return follow(d.element, "each.value", t[2:])
 	default:
 		return nil, failure(t.SourceRange(), "Unknown attribute", "each has key and value, not %q.%s", name, didYouMean(name, []string{"key", "value"}))
 	}
 }
 
-// follow takes the steps after the first from a type on.
-func follow(at reflect.Type, t hcl.Traversal) (reflect.Type, *hcl.Diagnostic) {
-	parent := stepName(t[0])
-	for _, step := range t[1:] {
+// follow takes steps from a type on, which the parent has.
+func follow(at reflect.Type, parent string, steps hcl.Traversal) (reflect.Type, *hcl.Diagnostic) {
+	for _, step := range steps {
 		at = pointed(at)
 		if at == nil {
 			return nil, nil
@@ -84,8 +83,6 @@ func pointed(t reflect.Type) reflect.Type {
 // stepName is what a step of a reference names; empty for a position.
 func stepName(step hcl.Traverser) string {
 	switch step := step.(type) {
-	case hcl.TraverseRoot:
-		return step.Name
 	case hcl.TraverseAttr:
 		return step.Name
 	case hcl.TraverseIndex:

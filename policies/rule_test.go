@@ -143,7 +143,7 @@ func TestRuleMistakesOfThePolicy(t *testing.T) {
 		"null":             {`assert = task.lifecycle`, "Wrong type"},
 		"not a bool":       {`assert = task.name`, "Wrong type"},
 		"useless fix":      {"assert = task.driver == \"exec\"\nfix {\npath = task.user\nvalue = \"x\"\n}", "The fix does not make its own assert hold"},
-		"fix into nothing": {"assert = task.driver == \"exec\"\nfix {\npath = task.nonsense\nvalue = \"x\"\n}", "The fix points nowhere"},
+		"fix into nothing": {"assert = task.driver == \"exec\"\nfix {\npath = task.template[7].destination\nvalue = \"x\"\n}", "The fix points nowhere"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

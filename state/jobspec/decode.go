@@ -341,6 +341,9 @@ var durationType = reflect.TypeFor[time.Duration]()
 
 // attribute evaluates an expression into a field.
 func (d *decoder) attribute(expr hclsyntax.Expression, s *scope, field reflect.Value) {
+	if writtenTexts(expr, field) {
+		return
+	}
 	value, diags := d.value(expr, s)
 	d.add(diags)
 	if diags.HasErrors() || d.simple(value, field) {
@@ -357,6 +360,28 @@ func (d *decoder) attribute(expr hclsyntax.Expression, s *scope, field reflect.V
 	if err := assign(value, field); err != nil {
 		d.errorf(expr.Range(), "Unsuitable value type", "Unsuitable value: %s.", err)
 	}
+}
+
+// writtenTexts sets a list of strings that is written out.
+func writtenTexts(expr hclsyntax.Expression, field reflect.Value) bool {
+	list, ok := expr.(*hclsyntax.TupleConsExpr)
+	if !ok || field.Type() != reflect.TypeFor[[]string]() {
+		return false
+	}
+	out := make([]string, len(list.Exprs))
+	for i, elem := range list.Exprs {
+		text, ok := elem.(*hclsyntax.TemplateExpr)
+		if !ok {
+			return false
+		}
+		v, ok := writtenText(text)
+		if !ok {
+			return false
+		}
+		out[i] = v.AsString()
+	}
+	field.Set(reflect.ValueOf(out))
+	return true
 }
 
 // simple sets what most attributes are, without the detour by which any value

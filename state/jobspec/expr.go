@@ -46,7 +46,7 @@ func (d *decoder) value(expr hclsyntax.Expression, s *scope) (cty.Value, hcl.Dia
 	if v, ok := written(expr); ok {
 		return v, nil
 	}
-	d.bind(expr, s)
+	(&binder{decoder: d, scope: s}).bind(expr)
 	value, diags := expr.Value(s.ctx)
 	for _, diag := range diags {
 		d.nameUndefined(diag)
@@ -99,33 +99,59 @@ func writtenText(e *hclsyntax.TemplateExpr) (cty.Value, bool) {
 
 // bind prepares an expression for evaluation: what most expressions are by hand,
 // the others by a walk.
-func (d *decoder) bind(expr hclsyntax.Expression, s *scope) {
-	b := binder{decoder: d, scope: s}
+func (b *binder) bind(expr hclsyntax.Expression) {
 	switch e := expr.(type) {
 	case *hclsyntax.LiteralValueExpr:
 	case *hclsyntax.ScopeTraversalExpr:
 		b.reference(e)
 	case *hclsyntax.TemplateWrapExpr:
-		d.bind(e.Wrapped, s)
+		b.bind(e.Wrapped)
 	case *hclsyntax.TemplateExpr:
 		for _, part := range e.Parts {
-			d.bind(part, s)
+			b.bind(part)
 		}
 	case *hclsyntax.TupleConsExpr:
 		for _, elem := range e.Exprs {
-			d.bind(elem, s)
+			b.bind(elem)
 		}
+	case *hclsyntax.ObjectConsExpr:
+		b.object(e)
 	case *hclsyntax.FunctionCallExpr:
-		if e.Name == "convert" { // its second argument is a type
-			hclsyntax.Walk(expr, &b)
+		b.function(e)
+	default:
+		hclsyntax.Walk(expr, b)
+	}
+}
+
+// object: a key that is a bare name or a text is no reference.
+func (b *binder) object(e *hclsyntax.ObjectConsExpr) {
+	for _, item := range e.Items {
+		if key, ok := item.KeyExpr.(*hclsyntax.ObjectConsKeyExpr); !ok || key.ForceNonLiteral || !isName(key.Wrapped) {
+			hclsyntax.Walk(e, b)
 			return
 		}
-		b.call(e)
-		for _, arg := range e.Args {
-			d.bind(arg, s)
-		}
-	default:
-		hclsyntax.Walk(expr, &b)
+	}
+	for _, item := range e.Items {
+		b.bind(item.ValueExpr)
+	}
+}
+
+func isName(e hclsyntax.Expression) bool {
+	if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok {
+		return len(t.Traversal) == 1
+	}
+	return isLiteral(e)
+}
+
+// function: the second argument of convert is a type.
+func (b *binder) function(e *hclsyntax.FunctionCallExpr) {
+	if e.Name == "convert" {
+		hclsyntax.Walk(e, b)
+		return
+	}
+	b.call(e)
+	for _, arg := range e.Args {
+		b.bind(arg)
 	}
 }
 

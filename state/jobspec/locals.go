@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func (d *decoder) evaluateLocal(name string) {
 		return
 	}
 	refers := false
-	if !isLiteral(attr.Expr) {
+	if at := attr.Expr.Range(); bytes.Contains(d.src[at.Start.Byte:at.End.Byte], []byte("local")) {
 		refers = d.evaluateUsed(name, attr)
 	}
 	if _, circular := d.locals.values[name]; circular {
