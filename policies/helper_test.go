@@ -29,7 +29,7 @@ func (l logsSpec) CheckJob(j *api.Job) hcl.Diagnostics {
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "No such task", Detail: "The job has no task " + l.Task + "."}}
 }
 
-func decodeLogs(body hcl.Body) (any, hcl.Diagnostics) {
+func decodeLogs(_ string, body hcl.Body) (any, hcl.Diagnostics) {
 	content, diags := body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{
 		{Name: "task"}, {Name: "forbid"}, {Name: "require"}, {Name: "window"},
 	}})

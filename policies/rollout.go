@@ -53,7 +53,7 @@ func (d *decoder) gate(b *hcl.Block) Gate {
 		d.fail(b.LabelRanges[0], "Unknown kind of gate", "%s", d.unknownKind(g.Kind))
 		return g
 	}
-	g.Spec, diags = kind(rest)
+	g.Spec, diags = kind(g.Name, rest)
 	d.diags = append(d.diags, diags...)
 	return g
 }

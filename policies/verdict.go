@@ -109,9 +109,9 @@ type Gate struct {
 	Range      hcl.Range
 }
 
-// Kind decodes the body of a gate block, which no longer holds `when`. Every
-// mistake in it is a diagnostic.
-type Kind func(body hcl.Body) (spec any, diags hcl.Diagnostics)
+// Kind decodes the body of a gate block, which no longer holds `when`; name is the
+// block's second label. Every mistake in it is a diagnostic.
+type Kind func(name string, body hcl.Body) (spec any, diags hcl.Diagnostics)
 
 // JobChecker is what a gate's spec may implement to be held against the job
 // before a run: a task or group that the job lacks is an error there. The

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,24 +208,48 @@ func parseDifference(ours, theirs *api.Job) string {
 	return "a field that job files do not show"
 }
 
-// before runs the gates that look before the change; one that fails blocks it.
+// before runs the gates that look before the change; one that fails blocks it. A
+// job that is not registered yet has no allocations to be looked at.
 func (r *run) before(ctx context.Context) string {
-	c := gates.Change{ID: r.id, Job: r.prior.Job, JobModifyIndex: r.index}
-	for _, g := range r.rollout.Gates {
-		if !g.Before {
-			continue
-		}
-		if c.Job == nil {
-			return fmt.Sprintf("gate %s: the job is not registered, so there is nothing to look at before the change", gates.Title(g.Kind, g.Name))
-		}
-		ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, c.Job))
-		result := gates.Run(ctx, r.Nomad, c, g)
-		cancel()
-		if !result.Passed {
-			return fmt.Sprintf("gate %s: %s; nothing was touched", gates.Title(g.Kind, g.Name), result.Detail)
-		}
+	list := gatesOf(r.rollout, true)
+	c := gates.Change{ID: r.id, Job: cmp.Or(r.prior.Job, r.next.Job), JobModifyIndex: r.index}
+	if len(list) == 0 {
+		return ""
+	}
+	if c.Job == nil {
+		return fmt.Sprintf("gate %s: the job is not registered, so there is nothing to look at before the change", gates.Title(list[0].Kind, list[0].Name))
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, c.Job))
+	defer cancel()
+	results, newer := gates.All(ctx, r.Nomad, c, list, func(gates.Result) {})
+	if newer != "" {
+		return newer + "; nothing was touched"
+	}
+	if first := firstFailed(results); first != nil {
+		return fmt.Sprintf("gate %s: %s; nothing was touched", gates.Title(first.Kind, first.Name), first.Detail)
 	}
 	return ""
+}
+
+// gatesOf are those that look before the change, or after it.
+func gatesOf(ro policies.Rollout, before bool) []policies.Gate {
+	var out []policies.Gate
+	for _, g := range ro.Gates {
+		if g.Before == before {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// firstFailed is the gate that ended the wait of the others.
+func firstFailed(results []gates.Result) *gates.Result {
+	for i := range results {
+		if r := &results[i]; !r.Passed && !r.Cancelled {
+			return r
+		}
+	}
+	return nil
 }
 
 // begin makes the run durable: from here on a crash can be settled.
@@ -405,23 +430,49 @@ func (r *run) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	after := 0
-	for _, g := range r.rollout.Gates {
-		if g.Before {
-			continue
-		}
-		after++
-		if err := r.gate(ctx, func() gates.Result { return gates.Run(ctx, r.Nomad, *r.registered, g) }, g.Kind, g.Name); err != nil {
-			return err
-		}
-	}
-	if after == 0 {
+	list := gatesOf(r.rollout, false)
+	if len(list) == 0 {
 		return nil
+	}
+	if err := r.ask(ctx, list); err != nil {
+		return err
 	}
 	if ok, why := gates.Steady(ctx, r.Nomad, *r.registered, healthy); !ok {
 		return &gateError{title: "deployment", detail: why}
 	}
 	return nil
+}
+
+// ask asks the rollout's own gates side by side and records what they said, in the
+// order of the policy file.
+func (r *run) ask(ctx context.Context, list []policies.Gate) error {
+	for _, g := range list {
+		r.progress(Event{Step: "gate " + gates.Title(g.Kind, g.Name)})
+	}
+	results, newer := gates.All(ctx, r.Nomad, *r.registered, list, func(result gates.Result) { r.tell(ctx, result) })
+	for _, result := range results {
+		if interrupted(ctx, result) {
+			return fmt.Errorf("gate %s: %w", gates.Title(result.Kind, result.Name), context.Canceled)
+		}
+	}
+	for _, result := range results {
+		if err := r.record(result); err != nil {
+			return err
+		}
+	}
+	if newer != "" {
+		return fmt.Errorf("%w: %s", errForeign, newer)
+	}
+	if first := firstFailed(results); first != nil {
+		return &gateError{title: gates.Title(first.Kind, first.Name), detail: first.Detail}
+	}
+	return nil
+}
+
+// interrupted: a gate that was has said nothing. It is no proof against the
+// revision.
+func interrupted(ctx context.Context, result gates.Result) bool {
+	return !result.Passed && errors.Is(ctx.Err(), context.Canceled)
 }
 
 // gateError: the change was made and a gate does not accept it.
@@ -432,28 +483,46 @@ type gateError struct {
 
 func (e *gateError) Error() string { return fmt.Sprintf("gate %s: %s", e.title, e.detail) }
 
-// gate asks one and records what it said. One that was interrupted has said
-// nothing: it is no proof against the revision.
+// gate asks one and records what it said.
 func (r *run) gate(ctx context.Context, ask func() gates.Result, kind, name string) error {
-	title := "gate " + gates.Title(kind, name)
-	r.progress(Event{Step: title})
+	title := gates.Title(kind, name)
+	r.progress(Event{Step: "gate " + title})
 	result := ask()
-	if !result.Passed && errors.Is(ctx.Err(), context.Canceled) {
-		r.progress(Event{Step: title, Outcome: history.Skipped, Detail: "interrupted", Duration: result.Duration})
-		return fmt.Errorf("%s: %w", title, context.Canceled)
+	result.Kind, result.Name = kind, name
+	r.tell(ctx, result)
+	if interrupted(ctx, result) {
+		return fmt.Errorf("gate %s: %w", title, context.Canceled)
 	}
-	outcome := history.OK
-	if !result.Passed {
-		outcome = history.NotOK
-	}
-	r.progress(Event{Step: title, Outcome: outcome, Detail: result.Detail, Duration: result.Duration})
-	if err := r.journal.Gate(history.GateResult{Kind: kind, Name: name, Result: outcome, Detail: result.Detail, Duration: result.Duration}); err != nil {
+	if err := r.record(result); err != nil {
 		return err
 	}
 	if !result.Passed {
-		return &gateError{title: gates.Title(kind, name), detail: result.Detail}
+		return &gateError{title: title, detail: result.Detail}
 	}
 	return nil
+}
+
+// tell says how a gate ended.
+func (r *run) tell(ctx context.Context, result gates.Result) {
+	e := Event{Step: "gate " + gates.Title(result.Kind, result.Name), Outcome: outcomeOf(result), Detail: result.Detail, Duration: result.Duration}
+	if interrupted(ctx, result) {
+		e.Outcome, e.Detail = history.Skipped, "interrupted"
+	}
+	r.progress(e)
+}
+
+func (r *run) record(result gates.Result) error {
+	return r.journal.Gate(history.GateResult{Kind: result.Kind, Name: result.Name, Result: outcomeOf(result), Detail: result.Detail, Duration: result.Duration})
+}
+
+func outcomeOf(result gates.Result) history.Outcome {
+	switch {
+	case result.Passed:
+		return history.OK
+	case result.Cancelled:
+		return history.Cancelled
+	}
+	return history.NotOK
 }
 
 // deadline is the rollout's, or what the update block allows and a minute.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
@@ -369,5 +370,88 @@ func TestTheLiveSubmissionGivesVariables(t *testing.T) {
 	w.write("jobs/again.hcl", w.read(), 0o640)
 	if p := w.plan(); p.Condition != reconcile.Held || !strings.Contains(p.Reason, "two files, one job") {
 		t.Errorf("%s: %s", p.Condition, p.Reason)
+	}
+}
+
+// sideBySide has gates that wait, and one in the middle that fails soon.
+const sideBySide = `
+rollout "web" {
+  match {
+    job = ["web"]
+  }
+
+  gate "logs" "long" {
+    forbid = ["never said"]
+    window = "1m"
+  }
+  gate "http" "nobody" {
+    url    = "http://127.0.0.1:1/"
+    within = "200ms"
+  }
+  gate "logs" "soon" {
+    require = ["ready"]
+    window  = "10s"
+  }
+}
+`
+
+// The first gate that fails ends the wait of the others; all are in the record, in
+// the order of the file.
+func TestGatesAreAskedSideBySide(t *testing.T) {
+	t.Parallel()
+	w := healthy(t, setBroken+sideBySide)
+	run := w.apply()
+	if run.Result != history.RolledBack || !strings.HasPrefix(run.Reason, "gate http nobody: not within 200ms: ") {
+		t.Errorf("%s: %s", run.Result, run.Reason)
+	}
+	var got []string
+	for _, g := range run.Gates {
+		got = append(got, strings.TrimSpace(g.Kind+" "+g.Name)+" "+string(g.Result))
+	}
+	want := "deployment ok, logs long cancelled, http nobody failed, logs soon ok, deployment after the rollback ok"
+	if s := strings.Join(got, ", "); s != want {
+		t.Errorf("\n got %s\nwant %s", s, want)
+	}
+	if run.Ended.Sub(run.Started) > 30*time.Second || !strings.Contains(run.Gates[1].Detail, "gate http nobody failed") {
+		t.Errorf("after %s: %s", run.Ended.Sub(run.Started), run.Gates[1].Detail)
+	}
+}
+
+func TestANewerRevisionEndsTheGates(t *testing.T) {
+	t.Parallel()
+	w := healthy(t, setBroken+strings.Replace(sideBySide, "200ms", "1m", 1))
+	a := w.applier()
+	a.Progress = func(e reconcile.Event) {
+		if e.Step == "gate logs soon" && e.Outcome == history.OK {
+			j := job.Clone(w.live().Job)
+			j.Priority = new(70)
+			if _, err := w.client.Register(w.ctx(), j, nil, *j.JobModifyIndex); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	run, err := a.Apply(w.ctx(), w.plan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.Result != history.Failed || !strings.Contains(run.Reason, "a newer revision of the job (version 2) took over") {
+		t.Errorf("%s: %s", run.Result, run.Reason)
+	}
+	if p := w.live().Job.Priority; *p != 70 {
+		t.Errorf("the newer revision was overwritten: priority %d", *p)
+	}
+}
+
+// A gate before the change also looks at what needs no registered job.
+func TestAGateBeforeBlocksWithNothingTouched(t *testing.T) {
+	t.Parallel()
+	w := healthy(t, setBroken+strings.NewReplacer(`"http" "nobody" {`, "\"http\" \"nobody\" {\n    when = \"before\"").Replace(sideBySide))
+	before := w.read()
+	run := w.apply()
+	if run.Result != history.Held || !strings.HasPrefix(run.Reason, "gate http nobody: not within 200ms") || !strings.HasSuffix(run.Reason, "nothing was touched") {
+		t.Errorf("%s: %s", run.Result, run.Reason)
+	}
+	if w.read() != before {
+		t.Error("the file was touched")
 	}
 }

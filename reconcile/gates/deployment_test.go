@@ -131,7 +131,7 @@ func TestDeploy(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				r := Deploy(ctx, tt.nomad, Change{Job: testJob("web")})
-				if want := (Result{"deployment", "", tt.passed, tt.detail, tt.after}); r != want {
+				if want := (Result{Kind: "deployment", Passed: tt.passed, Detail: tt.detail, Duration: tt.after}); r != want {
 					t.Errorf("\n got %+v\nwant %+v", r, want)
 				}
 			})
@@ -145,7 +145,7 @@ func TestDeployFollowsTheEvaluation(t *testing.T) {
 		f := &fake{allocs: []*api.AllocationListStub{stub("a1", "running", tasks("running", 0))}, eval: &api.Evaluation{Status: "complete"}}
 		f.evalMissing.Store(2)
 		r := Deploy(t.Context(), f, Change{Job: testJob("web"), EvalID: "e1"})
-		if want := (Result{"deployment", "", true, "1 of 1 allocations running", 2*faultWait + 10*time.Second}); r != want {
+		if want := (Result{Kind: "deployment", Passed: true, Detail: "1 of 1 allocations running", Duration: 2*faultWait + 10*time.Second}); r != want {
 			t.Errorf("\n got %+v\nwant %+v", r, want)
 		}
 	})

@@ -19,6 +19,8 @@ import (
 // Nomad is what gates ask of the live side; *nomad.Client answers.
 type Nomad interface {
 	Job(ctx context.Context, id job.ID) (*api.Job, error)
+	WatchJob(ctx context.Context, id job.ID, index uint64) (*api.Job, uint64, error)
+	Allocation(ctx context.Context, id string) (*api.Allocation, error)
 	Allocations(ctx context.Context, id job.ID, index uint64) ([]*api.AllocationListStub, uint64, error)
 	Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error)
 	Evaluation(ctx context.Context, id string, index uint64) (*api.Evaluation, uint64, error)
@@ -50,6 +52,8 @@ type Result struct {
 	Passed   bool
 	Detail   string // what it saw, in one line, without secrets
 	Duration time.Duration
+
+	Cancelled bool // it did not pass, and was not waited for either
 }
 
 // Gate is one check after a change. It ends when ctx does, at the latest after
@@ -63,6 +67,7 @@ type Gate interface {
 // bodies: what policies.Load asks for.
 func Kinds() map[string]policies.Kind {
 	return map[string]policies.Kind{
+		"http": decodeHTTP,
 		"logs": decodeLogs,
 	}
 }

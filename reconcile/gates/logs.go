@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/nomad/api"
 )
 
@@ -24,54 +23,23 @@ type logs struct {
 	taskRange       hcl.Range
 }
 
-type logsBody struct {
-	Task    hcl.Expression `hcl:"task,optional"`
-	Forbid  hcl.Expression `hcl:"forbid,optional"`
-	Require hcl.Expression `hcl:"require,optional"`
-	Window  hcl.Expression `hcl:"window,optional"`
+func decodeLogs(_ string, body hcl.Body) (any, hcl.Diagnostics) {
+	a := attributesOf(body, keys["logs"])
+	l := &logs{task: a.text("task", ""), taskRange: a.at("task"), window: a.duration("window", defaultWindow)}
+	l.forbid, l.require = a.patterns("forbid"), a.patterns("require")
+	if len(l.forbid)+len(l.require) == 0 && !a.diags.HasErrors() {
+		a.fail("", "Empty logs gate", "Say what the log must not hold (forbid) or must hold (require).")
+	}
+	return l, a.diags
 }
 
-func decodeLogs(body hcl.Body) (any, hcl.Diagnostics) {
-	var b logsBody
-	diags := gohcl.DecodeBody(body, nil, &b)
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	l := &logs{window: defaultWindow, taskRange: b.Task.Range()}
-	diags = append(diags, decode(b.Task, &l.task)...)
-	l.forbid = patterns(b.Forbid, &diags)
-	l.require = patterns(b.Require, &diags)
-	window := ""
-	diags = append(diags, decode(b.Window, &window)...)
-	if window != "" {
-		d, err := time.ParseDuration(window)
-		if err != nil || d <= 0 {
-			diags = append(diags, mistake(b.Window.Range(), "Bad duration", fmt.Sprintf("%q is not a duration such as \"15s\" or \"1m\".", window)))
-		}
-		l.window = d
-	}
-	if len(l.forbid)+len(l.require) == 0 && !diags.HasErrors() {
-		diags = append(diags, mistake(body.MissingItemRange(), "Empty logs gate", "Say what the log must not hold (forbid) or must hold (require)."))
-	}
-	return l, diags
-}
-
-// decode leaves the target alone where the attribute is not given.
-func decode[T any](e hcl.Expression, into *T) hcl.Diagnostics {
-	if v, _ := e.Value(nil); v.IsNull() {
-		return nil
-	}
-	return gohcl.DecodeExpression(e, nil, into)
-}
-
-func patterns(e hcl.Expression, diags *hcl.Diagnostics) []*regexp.Regexp {
-	var texts []string
-	*diags = append(*diags, decode(e, &texts)...)
+func (a *attributes) patterns(name string) []*regexp.Regexp {
+	texts := a.texts(name)
 	out := make([]*regexp.Regexp, 0, len(texts))
 	for _, text := range texts {
 		re, err := regexp.Compile(text)
 		if err != nil {
-			*diags = append(*diags, mistake(e.Range(), "Bad regular expression", fmt.Sprintf("%q: %v.", text, err)))
+			a.fail(name, "Bad regular expression", "%q: %v.", text, err)
 			continue
 		}
 		out = append(out, re)

@@ -61,6 +61,14 @@ func held[T any](ctx context.Context, f *fake, index uint64, v T) (T, uint64, er
 
 func (f *fake) Job(context.Context, job.ID) (*api.Job, error) { return nil, errors.ErrUnsupported }
 
+func (f *fake) WatchJob(ctx context.Context, _ job.ID, index uint64) (*api.Job, uint64, error) {
+	return held(ctx, f, index, &api.Job{JobModifyIndex: new(uint64(5))})
+}
+
+func (f *fake) Allocation(context.Context, string) (*api.Allocation, error) {
+	return nil, errors.ErrUnsupported
+}
+
 func (f *fake) Allocations(ctx context.Context, _ job.ID, index uint64) ([]*api.AllocationListStub, uint64, error) {
 	return held(ctx, f, index, f.allocs)
 }
@@ -153,7 +161,7 @@ func parse(t *testing.T, src string) (any, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	return decodeLogs(f.Body)
+	return decodeLogs("n", f.Body)
 }
 
 func mustLogs(t *testing.T, src string) *logs {
@@ -175,7 +183,7 @@ func TestDecodeLogsMistakes(t *testing.T) {
 		"forbid = [\"a\"]\nwindow = \"0s\"": {
 			`gate.hcl:2,10-14: Bad duration; "0s" is not a duration such as "15s" or "1m".`},
 		`forbids = ["a"]`: {`gate.hcl:1,1-8: Unsupported argument; An argument named "forbids" is not expected here. Did you mean "forbid"?`},
-		`forbid = 1`:      {`gate.hcl:1,10-11: Unsuitable value type; Unsuitable value: list of string required, but have number`},
+		`forbid = 1`:      {`gate.hcl:1,10-11: Wrong type; forbid must be a list of strings such as ["a", "b"], not a number.`},
 	}
 	for src, want := range tests {
 		_, diags := parse(t, src)

@@ -95,10 +95,7 @@ func (w *window) watch(ctx context.Context, n Nomad, events <-chan event) (bool,
 	for {
 		select {
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return false, "the deadline came before the log window ended"
-			}
-			return false, "interrupted before the log window ended"
+			return false, over(ctx, "") + " before the log window ended"
 		case <-end.C:
 			if says, detail := w.readUnopened(ctx, n); says != waiting {
 				return says == passed, detail

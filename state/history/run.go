@@ -86,6 +86,8 @@ const (
 	OK      Outcome = "ok"
 	NotOK   Outcome = "failed"
 	Skipped Outcome = "skipped"
+
+	Cancelled Outcome = "cancelled" // a gate that was not waited for any more
 )
 
 // Step is one step of a run that was done, or failed.

@@ -21,6 +21,13 @@ const (
 	pace = time.Second
 )
 
+// WatchJob is Job, and waits as Allocations does.
+func (c *Client) WatchJob(ctx context.Context, id job.ID, index uint64) (*api.Job, uint64, error) {
+	return blocking(ctx, c, jobCall("reading job", id, "read-job"), index, func(q *api.QueryOptions) (*api.Job, *api.QueryMeta, error) {
+		return c.api.Jobs().Info(id.Name, q)
+	})
+}
+
 // Allocations lists all allocations of a job, newest first, and the index to wait
 // from. With an index above 0 it returns once Nomad has moved past it, or after
 // five minutes with the index unmoved.

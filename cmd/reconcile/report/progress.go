@@ -116,7 +116,7 @@ func (p *Progress) ended(e reconcile.Event) string {
 	switch e.Outcome {
 	case history.NotOK:
 		color = red
-	case history.Skipped:
+	case history.Skipped, history.Cancelled:
 		color = dim
 	}
 	text := fmt.Sprintf("%s: %s %s", printable(e.Job.String()), printable(e.Step), p.s.paint(color, string(e.Outcome)))

@@ -102,7 +102,7 @@ func (p *page) gate(g history.GateResult) {
 	switch g.Result {
 	case history.NotOK:
 		sign, color = "✗", red
-	case history.Skipped:
+	case history.Skipped, history.Cancelled:
 		sign, color = "-", dim
 	}
 	p.para(4, "gate   "+sign+" ", color, text)

@@ -198,7 +198,7 @@ func (s *Server) place(rec *record, g *api.TaskGroup, slot int, before *alloc, d
 			Name:   fmt.Sprintf("%s.%s[%d]", *j.ID, *g.Name, slot),
 			NodeID: nodeID, NodeName: nodeName, JobID: *j.ID, Job: j, TaskGroup: *g.Name,
 			DesiredStatus: api.AllocDesiredStatusRun, ClientStatus: api.AllocClientStatusPending,
-			TaskStates:  map[string]*api.TaskState{},
+			TaskStates: map[string]*api.TaskState{}, AllocatedResources: allocate(g),
 			CreateIndex: index, ModifyIndex: index, CreateTime: now, ModifyTime: now,
 		},
 		record: rec, slot: slot, before: before,

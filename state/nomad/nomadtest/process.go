@@ -88,6 +88,7 @@ func (r *runner) environment(t *api.Task, dirs map[string]string) map[string]str
 		"NOMAD_DC": "dc1", "NOMAD_CPU_LIMIT": strconv.Itoa(value(t.Resources.CPU)), "NOMAD_MEMORY_LIMIT": strconv.Itoa(value(t.Resources.MemoryMB)),
 		"NOMAD_ALLOC_DIR": dirs["NOMAD_ALLOC_DIR"], "NOMAD_TASK_DIR": dirs["NOMAD_TASK_DIR"], "NOMAD_SECRETS_DIR": dirs["NOMAD_SECRETS_DIR"],
 	})
+	maps.Copy(env, portVariables(a.Allocation))
 	for k, v := range r.meta(t) {
 		env["NOMAD_META_"+k] = v
 		env["NOMAD_META_"+strings.ToUpper(k)] = v
