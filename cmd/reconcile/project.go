@@ -205,7 +205,7 @@ func (sh *shell) loadPolicies(p *project, files map[string]*hcl.File) error {
 	if sh.mistakes(diags, files) != exitOK {
 		return errShown
 	}
-	set, diags := policies.Load(sources, policies.Options{Gates: gates.Kinds(), Vars: givens(p.config.PolicyVars), Now: sh.now()})
+	set, diags := policies.Load(sources, policies.Options{Gates: gates.Kinds(sh.environ...), Vars: givens(p.config.PolicyVars), Now: sh.now()})
 	if sh.mistakes(diags, files) != exitOK {
 		return errShown
 	}

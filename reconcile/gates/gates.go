@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-reconcile/policies"
@@ -64,9 +65,12 @@ type Gate interface {
 }
 
 // Kinds are the gate kinds that a rollout may name, with the decoders of their
-// bodies: what policies.Load asks for.
-func Kinds() map[string]policies.Kind {
+// bodies: what policies.Load asks for. environ, NAME=value, is what command gates
+// may hand on by name; without it, nothing.
+func Kinds(environ ...string) map[string]policies.Kind {
 	return map[string]policies.Kind{
+		"command": func(_ string, body hcl.Body) (any, hcl.Diagnostics) { return decodeCommand(environ, body) },
+
 		"http": decodeHTTP,
 		"logs": decodeLogs,
 	}
