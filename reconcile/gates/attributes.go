@@ -22,6 +22,7 @@ var keys = map[string][]string{
 		"follow_redirects", "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify",
 	},
 	"logs": {"task", "forbid", "require", "window"},
+	"tcp":  {"address", "port", "group", "pass", "within", "interval", "timeout"},
 }
 
 // attributes reads a gate's block and gathers every mistake in it. What it gives

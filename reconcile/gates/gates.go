@@ -73,6 +73,7 @@ func Kinds(environ ...string) map[string]policies.Kind {
 
 		"http": decodeHTTP,
 		"logs": decodeLogs,
+		"tcp":  decodeTCP,
 	}
 }
 
