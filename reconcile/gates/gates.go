@@ -72,6 +72,7 @@ func Kinds(environ ...string) map[string]policies.Kind {
 		"command": func(_ string, body hcl.Body) (any, hcl.Diagnostics) { return decodeCommand(environ, body) },
 
 		"http": decodeHTTP,
+		"job":  decodeJob,
 		"logs": decodeLogs,
 		"tcp":  decodeTCP,
 	}
