@@ -21,9 +21,10 @@ var keys = map[string][]string{
 		"url", "port", "group", "pass", "scheme", "path", "method", "headers", "body", "assert", "within", "interval", "timeout",
 		"follow_redirects", "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify",
 	},
-	"job":  {"job", "namespace", "status", "healthy", "within", "interval", "timeout"},
-	"logs": {"task", "forbid", "require", "window"},
-	"tcp":  {"address", "port", "group", "pass", "within", "interval", "timeout"},
+	"job":     {"job", "namespace", "status", "healthy", "within", "interval", "timeout"},
+	"logs":    {"task", "forbid", "require", "window"},
+	"sudoers": {"user", "command", "runas", "nopasswd", "setenv", "env_reset", "optional"},
+	"tcp":     {"address", "port", "group", "pass", "within", "interval", "timeout"},
 }
 
 // attributes reads a gate's block and gathers every mistake in it. What it gives

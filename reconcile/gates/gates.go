@@ -22,6 +22,7 @@ type Nomad interface {
 	Job(ctx context.Context, id job.ID) (*api.Job, error)
 	WatchJob(ctx context.Context, id job.ID, index uint64) (*api.Job, uint64, error)
 	Allocation(ctx context.Context, id string) (*api.Allocation, error)
+	Node(ctx context.Context, id string) (*api.Node, error)
 	Allocations(ctx context.Context, id job.ID, index uint64) ([]*api.AllocationListStub, uint64, error)
 	Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error)
 	Evaluation(ctx context.Context, id string, index uint64) (*api.Evaluation, uint64, error)
@@ -71,10 +72,11 @@ func Kinds(environ ...string) map[string]policies.Kind {
 	return map[string]policies.Kind{
 		"command": func(_ string, body hcl.Body) (any, hcl.Diagnostics) { return decodeCommand(environ, body) },
 
-		"http": decodeHTTP,
-		"job":  decodeJob,
-		"logs": decodeLogs,
-		"tcp":  decodeTCP,
+		"http":    decodeHTTP,
+		"job":     decodeJob,
+		"logs":    decodeLogs,
+		"sudoers": decodeSudoers,
+		"tcp":     decodeTCP,
 	}
 }
 

@@ -73,6 +73,10 @@ func (f *fake) Allocations(ctx context.Context, _ job.ID, index uint64) ([]*api.
 	return held(ctx, f, index, f.allocs)
 }
 
+func (f *fake) Node(_ context.Context, id string) (*api.Node, error) {
+	return &api.Node{ID: id, Name: "elsewhere", Attributes: map[string]string{"unique.hostname": "elsewhere"}}, f.fault
+}
+
 func (f *fake) Deployments(ctx context.Context, _ job.ID, index uint64) ([]*api.Deployment, uint64, error) {
 	return held(ctx, f, index, f.deployments)
 }

@@ -121,3 +121,11 @@ func (c *Client) Allocation(ctx context.Context, allocID string) (*api.Allocatio
 		return c.api.Allocations().Info(allocID, q)
 	})
 }
+
+// Node is one client node with its attributes.
+func (c *Client) Node(ctx context.Context, nodeID string) (*api.Node, error) {
+	what := call{op: "reading node", subject: nodeID, needs: `node { policy = "read" }`}
+	return read(ctx, c, what, func(q *api.QueryOptions) (*api.Node, *api.QueryMeta, error) {
+		return c.api.Nodes().Info(nodeID, q)
+	})
+}

@@ -43,7 +43,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // call is what a request is about, for its namespace and its errors.
 type call struct {
 	op, subject string
-	namespace   string
+	namespace   string // empty where it is about none
 	needs       string // the ACL capability without which Nomad refuses it
 }
 
@@ -79,6 +79,9 @@ func (c *Client) refused(out *Error, what call, status int, text string) {
 	case status == http.StatusForbidden && strings.Contains(text, "ACL token"):
 		out.Err = fmt.Errorf("%w (%s)", ErrForbidden, text)
 		out.Hint = "set NOMAD_TOKEN to a token that this cluster knows and that has not expired"
+	case status == http.StatusForbidden && what.namespace == "":
+		out.Err = fmt.Errorf("%w (%s): the token's policy needs %s", ErrForbidden, text, what.needs)
+		out.Hint = fmt.Sprintf("set NOMAD_TOKEN to a token whose policy has %s", what.needs)
 	case status == http.StatusForbidden:
 		out.Err = fmt.Errorf("%w (%s): the token needs the capability %q in namespace %q", ErrForbidden, text, what.needs, what.namespace)
 		out.Hint = fmt.Sprintf("set NOMAD_TOKEN to a token whose policy has capabilities = [%q] for that namespace", what.needs)

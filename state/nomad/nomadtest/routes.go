@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +63,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return s.query(w, r, func() (any, uint64, error) { return s.evaluation(strings.TrimPrefix(path, "/v1/evaluation/")) })
 	case strings.HasPrefix(path, "/v1/allocation/"):
 		return s.query(w, r, func() (any, uint64, error) { return s.allocation(strings.TrimPrefix(path, "/v1/allocation/")) })
+	case path == "/v1/node/"+nodeID:
+		host, _ := os.Hostname()
+		return reply(w, &api.Node{ID: nodeID, Name: nodeName, Status: "ready", Attributes: map[string]string{"unique.hostname": host}}, 1)
 	case strings.HasPrefix(path, "/v1/client/fs/logs/"):
 		return s.routeLogs(w, r, strings.TrimPrefix(path, "/v1/client/fs/logs/"))
 	case path == "/v1/status/leader":
