@@ -23,6 +23,7 @@ var keys = map[string][]string{
 	},
 	"job":     {"job", "namespace", "status", "healthy", "within", "interval", "timeout"},
 	"logs":    {"task", "forbid", "require", "window"},
+	"service": {"service", "instances", "checks", "within", "interval", "timeout"},
 	"sudoers": {"user", "command", "runas", "nopasswd", "setenv", "env_reset", "optional"},
 	"tcp":     {"address", "port", "group", "pass", "within", "interval", "timeout"},
 }

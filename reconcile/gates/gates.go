@@ -23,6 +23,8 @@ type Nomad interface {
 	WatchJob(ctx context.Context, id job.ID, index uint64) (*api.Job, uint64, error)
 	Allocation(ctx context.Context, id string) (*api.Allocation, error)
 	Node(ctx context.Context, id string) (*api.Node, error)
+	Services(ctx context.Context, namespace, name string) ([]*api.ServiceRegistration, error)
+	Checks(ctx context.Context, alloc string) (api.AllocCheckStatuses, error)
 	Allocations(ctx context.Context, id job.ID, index uint64) ([]*api.AllocationListStub, uint64, error)
 	Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error)
 	Evaluation(ctx context.Context, id string, index uint64) (*api.Evaluation, uint64, error)
@@ -75,6 +77,7 @@ func Kinds(environ ...string) map[string]policies.Kind {
 		"http":    decodeHTTP,
 		"job":     decodeJob,
 		"logs":    decodeLogs,
+		"service": decodeService,
 		"sudoers": decodeSudoers,
 		"tcp":     decodeTCP,
 	}

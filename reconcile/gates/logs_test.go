@@ -73,6 +73,14 @@ func (f *fake) Allocations(ctx context.Context, _ job.ID, index uint64) ([]*api.
 	return held(ctx, f, index, f.allocs)
 }
 
+func (f *fake) Services(context.Context, string, string) ([]*api.ServiceRegistration, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (f *fake) Checks(context.Context, string) (api.AllocCheckStatuses, error) {
+	return nil, errors.ErrUnsupported
+}
+
 func (f *fake) Node(_ context.Context, id string) (*api.Node, error) {
 	return &api.Node{ID: id, Name: "elsewhere", Attributes: map[string]string{"unique.hostname": "elsewhere"}}, f.fault
 }

@@ -63,6 +63,12 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return s.query(w, r, func() (any, uint64, error) { return s.evaluation(strings.TrimPrefix(path, "/v1/evaluation/")) })
 	case strings.HasPrefix(path, "/v1/allocation/"):
 		return s.query(w, r, func() (any, uint64, error) { return s.allocation(strings.TrimPrefix(path, "/v1/allocation/")) })
+	case strings.HasPrefix(path, "/v1/service/"):
+		return s.query(w, r, func() (any, uint64, error) {
+			return s.registrations(namespaceOf(r), strings.TrimPrefix(path, "/v1/service/")), s.index, nil
+		})
+	case strings.HasPrefix(path, "/v1/client/allocation/") && strings.HasSuffix(path, "/checks"):
+		return s.routeChecks(w, strings.TrimSuffix(strings.TrimPrefix(path, "/v1/client/allocation/"), "/checks"))
 	case path == "/v1/node/"+nodeID:
 		host, _ := os.Hostname()
 		return reply(w, &api.Node{ID: nodeID, Name: nodeName, Status: "ready", Attributes: map[string]string{"unique.hostname": host}}, 1)
