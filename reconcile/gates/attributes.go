@@ -16,7 +16,8 @@ import (
 // keys are the attributes that each kind of gate knows; policies/README.md lists
 // them all.
 var keys = map[string][]string{
-	"command": {"command", "dir", "timeout", "env", "pass_env", "assert"},
+	"command":  {"command", "dir", "timeout", "env", "pass_env", "assert"},
+	"dispatch": {"meta", "payload", "within"},
 	"http": {
 		"url", "port", "group", "pass", "scheme", "path", "method", "headers", "body", "assert", "within", "interval", "timeout",
 		"follow_redirects", "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify",

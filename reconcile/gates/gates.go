@@ -1,5 +1,5 @@
 // Package gates holds the checks around a change: one file per kind. A gate
-// looks and waits; it never changes anything.
+// looks and waits; none but dispatch changes anything.
 package gates
 
 import (
@@ -25,6 +25,8 @@ type Nomad interface {
 	Node(ctx context.Context, id string) (*api.Node, error)
 	Services(ctx context.Context, namespace, name string) ([]*api.ServiceRegistration, error)
 	Checks(ctx context.Context, alloc string) (api.AllocCheckStatuses, error)
+	Dispatch(ctx context.Context, id job.ID, meta map[string]string, payload []byte) (child string, err error)
+	Force(ctx context.Context, id job.ID) (child string, err error)
 	Allocations(ctx context.Context, id job.ID, index uint64) ([]*api.AllocationListStub, uint64, error)
 	Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error)
 	Evaluation(ctx context.Context, id string, index uint64) (*api.Evaluation, uint64, error)
@@ -74,12 +76,13 @@ func Kinds(environ ...string) map[string]policies.Kind {
 	return map[string]policies.Kind{
 		"command": func(_ string, body hcl.Body) (any, hcl.Diagnostics) { return decodeCommand(environ, body) },
 
-		"http":    decodeHTTP,
-		"job":     decodeJob,
-		"logs":    decodeLogs,
-		"service": decodeService,
-		"sudoers": decodeSudoers,
-		"tcp":     decodeTCP,
+		"http":     decodeHTTP,
+		"job":      decodeJob,
+		"logs":     decodeLogs,
+		"dispatch": decodeDispatch,
+		"service":  decodeService,
+		"sudoers":  decodeSudoers,
+		"tcp":      decodeTCP,
 	}
 }
 

@@ -81,6 +81,12 @@ func (f *fake) Checks(context.Context, string) (api.AllocCheckStatuses, error) {
 	return nil, errors.ErrUnsupported
 }
 
+func (f *fake) Dispatch(context.Context, job.ID, map[string]string, []byte) (string, error) {
+	return "", f.fault
+}
+
+func (f *fake) Force(context.Context, job.ID) (string, error) { return "", f.fault }
+
 func (f *fake) Node(_ context.Context, id string) (*api.Node, error) {
 	return &api.Node{ID: id, Name: "elsewhere", Attributes: map[string]string{"unique.hostname": "elsewhere"}}, f.fault
 }

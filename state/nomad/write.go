@@ -68,6 +68,33 @@ func (c *Client) Stop(ctx context.Context, live *api.Job, index uint64) (Registr
 	return c.register(ctx, "stopping job", stopped, nil, index)
 }
 
+// Dispatch launches a parameterized job and gives the name of the job that this
+// makes, in the same namespace.
+func (c *Client) Dispatch(ctx context.Context, id job.ID, meta map[string]string, payload []byte) (string, error) {
+	resp, err := write(ctx, c, jobCall("dispatching job", id, "dispatch-job"), func(w *api.WriteOptions) (*api.JobDispatchResponse, *api.WriteMeta, error) {
+		return c.api.Jobs().Dispatch(id.Name, meta, payload, "", w)
+	})
+	if err != nil {
+		return "", err
+	}
+	return resp.DispatchedJobID, nil
+}
+
+// Force launches a periodic job now and gives the name of the job that this makes.
+func (c *Client) Force(ctx context.Context, id job.ID) (string, error) {
+	evalID, err := write(ctx, c, jobCall("forcing job", id, "submit-job"), func(w *api.WriteOptions) (string, *api.WriteMeta, error) {
+		return c.api.Jobs().PeriodicForce(id.Name, w)
+	})
+	if err != nil {
+		return "", err
+	}
+	eval, _, err := c.Evaluation(ctx, evalID, 0)
+	if err != nil {
+		return "", err
+	}
+	return eval.JobID, nil
+}
+
 func (c *Client) register(ctx context.Context, op string, j *api.Job, sub *api.JobSubmission, index uint64) (Registration, error) {
 	opts := &api.RegisterOptions{EnforceIndex: true, ModifyIndex: index, Submission: sub}
 	resp, err := write(ctx, c, jobCall(op, idOf(j), "submit-job"), func(w *api.WriteOptions) (*api.JobRegisterResponse, *api.WriteMeta, error) {

@@ -92,13 +92,15 @@ func (s *Server) routeJob(w http.ResponseWriter, r *http.Request, name string) e
 		})
 	}
 	verb := ""
-	for _, v := range []string{"/plan", "/submission", "/versions", "/allocations", "/deployments", "/deployment", "/evaluations"} {
+	for _, v := range []string{"/plan", "/submission", "/versions", "/allocations", "/deployments", "/deployment", "/evaluations", "/dispatch", "/periodic/force"} {
 		if rest, ok := strings.CutSuffix(name, v); ok {
 			name, verb = rest, v
 			break
 		}
 	}
 	switch verb {
+	case "/dispatch", "/periodic/force":
+		return s.routeLaunch(w, r, job.ID{Namespace: namespaceOf(r), Name: name}, verb)
 	case "/plan":
 		return s.routePlan(w, r)
 	case "/submission":
