@@ -288,7 +288,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\.new/\w+\.json`), ".new/FILE"}, // the first that has no room
 	{regexp.MustCompile(`127\.0\.0\.1:\d{2,}`), "ADDR"},
 	{regexp.MustCompile(`took [0-9a-zµ.]+`), "took TIME"},
-	{regexp.MustCompile(` (ok|failed|skipped) \([0-9a-zµ.]+\)`), " $1"},
+	{regexp.MustCompile(` (ok|failed|skipped|cancelled) \([0-9a-zµ.]+\)`), " $1"},
 	{regexp.MustCompile(`"duration_ms": \d+`), `"duration_ms": 0`},
 	{regexp.MustCompile(`"(started|ended)": "[^"]+"`), `"$1": "TIME"`},
 	{regexp.MustCompile(`(?m)^time=\S+ `), ""},

@@ -208,9 +208,9 @@ func TestHTTPGateEnds(t *testing.T) {
 		want  string
 	}{
 		"between attempts":  {"/sick", nil, `failed: interrupted; until then: status 503; body: { "error": "no database", "password": (redacted) }`},
-		"in an attempt":     {"/silent", nil, "failed: interrupted; until then: no answer within 10s"},
-		"another gate":      {"/silent", &stopError{"gate tcp a failed"}, "failed: gate tcp a failed; until then: no answer within 10s"},
-		"the run's own end": {"/silent", context.DeadlineExceeded, "failed: the deadline came; until then: no answer within 10s"},
+		"in an attempt":     {"/silent", nil, "failed: interrupted"},
+		"another gate":      {"/silent", &stopError{"gate tcp a failed"}, "failed: gate tcp a failed"},
+		"the run's own end": {"/silent", context.DeadlineExceeded, "failed: the deadline came"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

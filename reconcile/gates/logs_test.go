@@ -375,3 +375,29 @@ func TestLines(t *testing.T) {
 		}
 	}
 }
+
+// TestLogsGateOverARestart: what a task said before it was started again counts,
+// and what it says after that.
+func TestLogsGateOverARestart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	j := sleepers("web", 0)
+	g := j.TaskGroups[0]
+	g.RestartPolicy = &api.RestartPolicy{Attempts: new(3), Interval: new(time.Minute), Delay: new(50 * time.Millisecond), Mode: new("fail")}
+	g.Tasks[0].Config = map[string]any{"command": "/bin/sh", "args": []any{"-c", `cd "$NOMAD_TASK_DIR"
+if [ -e again ]; then echo second; exec sleep 600; fi
+touch again; echo first; sleep 0.2; exit 1`}}
+	change := c.run(j)
+	allocs, err := Fresh(t.Context(), c, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for src, want := range map[string]string{
+		`require = ["first", "second"]`: "passed: allocation ALLOC said: second",
+		`forbid = ["second"]`:           `failed: forbidden "second" in stdout of task main, allocation ALLOC: second`,
+	} {
+		if got := verdictOf(Run(t.Context(), c, change, gate(t, "logs", "n", src)), short(allocs[0].ID), "ALLOC"); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func (p patience) until(ctx context.Context, ask func(context.Context) (ok bool,
 		if ok {
 			return true, saw
 		}
-		if last == "" || asking.Err() == nil { // an attempt that was cut short saw nothing new
+		if ctx.Err() == nil && (last == "" || asking.Err() == nil) { // one that was cut short saw nothing
 			last = saw
 		}
 		wait(asking, p.interval)
