@@ -2,7 +2,6 @@ package policies
 
 import (
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,7 +24,7 @@ type decoder struct {
 
 	source   Source               // the file that is being read
 	params   map[string]cty.Value // its variables and locals
-	element  reflect.Type         // what each.value of the rule that is being read is; nil where a job decides
+	over     over                 // what the rule that is being read goes over
 	declared map[string][]string  // the variables of each file
 
 	variables []VariableInfo

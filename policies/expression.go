@@ -33,12 +33,71 @@ func (d *decoder) expression(e hcl.Expression, variables ...string) (expression,
 		if slices.Contains(variables, t.RootName()) {
 			d.names(t)
 		}
-		d.uses.add(t)
-		if !slices.Contains(out.roots, t.RootName()) {
-			out.roots = append(out.roots, t.RootName())
-		}
+		out.roots = d.needs(t, out.roots)
 	}
 	return out, len(d.diags) == before
+}
+
+// needs notes what a reference asks for, and its root.
+func (d *decoder) needs(t hcl.Traversal, roots []string) []string {
+	root := t.RootName()
+	if root == "each" {
+		d.needsOfEach(t)
+	} else {
+		d.uses.add(t)
+	}
+	if slices.Contains(roots, root) {
+		return roots
+	}
+	return append(roots, root)
+}
+
+// needsOfEach notes what a rule asks of what it goes over.
+func (d *decoder) needsOfEach(t hcl.Traversal) {
+	if d.over.name == "" {
+		return
+	}
+	name, _ := second(t)
+	whole := name != "key" && (name != "value" || d.over.element == nil)
+	var path []string
+	if !whole && name == "value" {
+		path = fieldNames(d.over.element, t[2:])
+		whole = len(path) == 0
+	}
+	d.uses.addElements(d.over, path, whole)
+}
+
+// place is an expression that names a place. What stands there is not read by it,
+// but for what its indices are made of.
+func (d *decoder) place(e hcl.Expression, variables []string, detail string) (expression, bool) {
+	before := len(d.diags)
+	d.calls(e)
+	for _, t := range e.Variables() {
+		d.variable(t, variables)
+		if slices.Contains(variables, t.RootName()) {
+			d.names(t)
+		}
+	}
+	ok := len(d.diags) == before
+	if ok && !isPlace(e, variables) {
+		d.fail(e.Range(), "Not a place", "%s", detail)
+	}
+	out := expression{Expression: e}
+	for _, t := range indices(e) {
+		out.roots = d.needs(t, out.roots)
+	}
+	return out, ok
+}
+
+// indices are the references in the computed indices of a place.
+func indices(e hcl.Expression) []hcl.Traversal {
+	switch e := e.(type) {
+	case *hclsyntax.RelativeTraversalExpr:
+		return indices(e.Source)
+	case *hclsyntax.IndexExpr:
+		return append(indices(e.Collection), e.Key.Variables()...)
+	}
+	return nil
 }
 
 // calls checks the function calls of an expression and returns where it holds
@@ -139,6 +198,9 @@ func evaluate(e expression, at place, want cty.Type, what string) (cty.Value, hc
 	v, diags := e.Value(ctx)
 	if diags.HasErrors() {
 		return cty.NilVal, diags
+	}
+	if v.Type() == want && v.IsKnown() && !v.IsNull() { // as nearly always
+		return v, nil
 	}
 	out, err := convert.Convert(v, want)
 	if err != nil || out.IsNull() || !out.IsKnown() {

@@ -837,18 +837,23 @@ func seeds(f *testing.F) (all []string) {
 		all = append(all, a.policy)
 	}
 	examples, _ := readmeExamples(f)
-	library, err := filepath.Glob("library/*.policy.hcl")
-	if err != nil || len(library) == 0 {
-		f.Fatalf("no library: %v", err)
+	return append(append(all, examples...), libraryPolicies(f)...)
+}
+
+func libraryPolicies(tb testing.TB) (all []string) {
+	tb.Helper()
+	names, err := filepath.Glob("library/*.policy.hcl")
+	if err != nil || len(names) == 0 {
+		tb.Fatalf("no library: %v", err)
 	}
-	for _, name := range library {
+	for _, name := range names {
 		src, err := os.ReadFile(name)
 		if err != nil {
-			f.Fatal(err)
+			tb.Fatal(err)
 		}
-		examples = append(examples, string(src))
+		all = append(all, string(src))
 	}
-	return append(all, examples...)
+	return all
 }
 
 // FuzzLoad: bad input never panics, and every diagnostic points into its source.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/nomad/api"
 	"github.com/zclconf/go-cty/cty"
 
@@ -38,7 +39,7 @@ func (d *decoder) resolve(t hcl.Traversal) (reflect.Type, *hcl.Diagnostic) {
 	case "key":
 		return nil, nil
 	case "value":
-		return follow(d.element, "each.value", t[2:])
+		return follow(d.over.element, "each.value", t[2:])
 	default:
 		return nil, failure(t.SourceRange(), "Unknown attribute", "each has key and value, not %q.%s", name, didYouMean(name, []string{"key", "value"}))
 	}
@@ -108,10 +109,47 @@ func isLabelled(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && slices.ContainsFunc(job.Fields(t), func(f job.Field) bool { return f.Kind == job.LabelField })
 }
 
-// elementType is what for_each over a place of this type goes over.
-func elementType(place reflect.Type) reflect.Type {
-	if place = pointed(place); place == nil || place.Kind() != reflect.Slice {
-		return nil
+// over is what a rule with for_each goes over.
+type over struct {
+	element    reflect.Type // of each.value; nil where only a job can tell
+	root, name string       // of a place such as group.service; empty of others
+}
+
+func (d *decoder) overOf(e hcl.Expression) over {
+	place, ok := e.(*hclsyntax.ScopeTraversalExpr)
+	if !ok {
+		return over{}
 	}
-	return place.Elem()
+	var o over
+	at, _ := d.resolve(place.Traversal)
+	if at = pointed(at); at != nil && at.Kind() == reflect.Slice {
+		o.element = at.Elem()
+	}
+	if len(place.Traversal) == 2 && at != nil {
+		o.root = place.Traversal.RootName()
+		o.name, _ = second(place.Traversal)
+	}
+	return o
+}
+
+// fieldNames are the attributes and blocks that lead to what is asked for, as far
+// as they are the same in all jobs.
+func fieldNames(at reflect.Type, steps hcl.Traversal) (names []string) {
+	for _, step := range steps {
+		switch at = pointed(at); {
+		case at == nil:
+			return names
+		case at.Kind() == reflect.Struct:
+			next, ok := fieldTypes(at)[stepName(step)]
+			if !ok {
+				return names
+			}
+			names, at = append(names, stepName(step)), next
+		case at.Kind() == reflect.Slice:
+			at = at.Elem()
+		default:
+			return names
+		}
+	}
+	return names
 }

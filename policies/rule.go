@@ -25,6 +25,7 @@ type rule struct {
 	about   string // its description
 	scope   string
 	forEach *expression // a place; nil without
+	over    over
 	when    *expression // nil: always
 	assert  expression
 	sources map[string]string // of the attributes, each on one line
@@ -57,12 +58,13 @@ func (d *decoder) rule(b *hcl.Block, inherited terms) rule {
 		d.fail(b.LabelRanges[0], "Missing name", "A rule needs a name: findings and exceptions refer to it.")
 	}
 	roots := r.roots()
-	d.element = nil
+	d.over = over{}
 	for name, a := range attrs {
 		r.sources[name] = strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(d.source.Bytes))), " ")
 	}
 	if a := attrs["for_each"]; a != nil {
-		r.forEach = d.forEach(a, roots)
+		r.forEach = new(d.forEach(a, roots))
+		r.over = d.over
 		roots = append([]string{"each"}, roots...)
 	}
 	if a := attrs["when"]; a != nil {
@@ -101,26 +103,19 @@ func (r rule) roots() []string {
 }
 
 // forEach must be a place of the job, since its elements are where findings point.
-func (d *decoder) forEach(a *hcl.Attribute, roots []string) *expression {
-	e, ok := d.expression(a.Expr, roots...)
-	if ok && !isPlace(a.Expr, roots) {
-		d.fail(a.Expr.Range(), "Not a place", "for_each goes over the blocks or keys at a place such as task.template, group.service or task.env.")
+func (d *decoder) forEach(a *hcl.Attribute, roots []string) expression {
+	e, _ := d.place(a.Expr, roots, "for_each goes over the blocks or keys at a place such as task.template, group.service or task.env.")
+	if d.over = d.overOf(a.Expr); d.over.name != "" {
+		d.uses.addElements(d.over, nil, d.over.element == nil)
 	}
-	if place, ok := a.Expr.(*hclsyntax.ScopeTraversalExpr); ok {
-		at, _ := d.resolve(place.Traversal)
-		d.element = elementType(at)
-	}
-	return &e
+	return e
 }
 
 func (d *decoder) fix(b *hcl.Block, roots []string) fix {
 	attrs := d.content(b.Body, fixSchema).Attributes
 	var f fix
 	if a := attrs["path"]; a != nil {
-		var ok bool
-		if f.path, ok = d.expression(a.Expr, roots...); ok && !isPlace(a.Expr, roots) {
-			d.fail(a.Expr.Range(), "Not a place", "path is what the fix changes, written like task.resources.memory or each.value.port.")
-		}
+		f.path, _ = d.place(a.Expr, roots, "path is what the fix changes, written like task.resources.memory or each.value.port.")
 	}
 	if a := attrs["value"]; a != nil {
 		f.value, _ = d.expression(a.Expr, roots...)
@@ -175,28 +170,65 @@ func (r *rule) check(at place) ([]finding, hcl.Diagnostics) {
 }
 
 // elements are the blocks of a list or of labels, or the keys of a map; none where
-// there is no such block.
+// there is no such block. Rules that go over the same share them.
 func (r *rule) elements(at place) ([]element, hcl.Diagnostics) {
-	path, diags := at.pathOf(r.forEach.Expression, r.forEach.roots)
-	if diags.HasErrors() {
-		return nil, diags
+	key := slotOver{slot{at.group, at.slot}, r.over.root + "." + r.over.name}
+	if out, ok := at.scope.over[key]; ok && r.over.name != "" {
+		return out, nil
 	}
-	v, ok := job.At(at.scope.canonical(), path)
-	if !ok || v.IsNull() {
-		return nil, nil
+	v, diags := r.collection(at)
+	if diags.HasErrors() || v == cty.NilVal || v.IsNull() {
+		return nil, diags
 	}
 	if !v.CanIterateElements() {
 		return nil, hcl.Diagnostics{failure(r.forEach.Range(), "Wrong type", "for_each goes over blocks, a list or a map%s.", given(v))}
 	}
-	var out []element
+	out := make([]element, 0, v.LengthInt())
 	for it := v.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		steps := hcl.Traversal{hcl.TraverseIndex{Key: key}}
-		if where, err := path.Follow(steps); err == nil {
-			out = append(out, element{key, value, where})
+		out = append(out, element{key: key, value: value})
+	}
+	if r.over.name != "" {
+		if at.scope.over == nil {
+			at.scope.over = map[slotOver][]element{}
 		}
+		at.scope.over[key] = out
 	}
 	return out, nil
+}
+
+// collection is what for_each names; NilVal where there is nothing.
+func (r *rule) collection(at place) (cty.Value, hcl.Diagnostics) {
+	if r.over.name != "" {
+		return at.scope.value(r.over.root, slot{at.group, at.slot}).GetAttr(r.over.name), nil
+	}
+	path, diags := at.pathOf(r.forEach.Expression, r.forEach.roots)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	v, ok := job.At(at.scope.canonical(), path)
+	if !ok {
+		return cty.NilVal, nil
+	}
+	return v, nil
+}
+
+// locate tells where the element at hand is.
+func (r *rule) locate(at place) hcl.Diagnostics {
+	if at.each == nil || at.each.path != nil {
+		return nil
+	}
+	base := at
+	base.each = nil
+	path, diags := base.pathOf(r.forEach.Expression, r.forEach.roots)
+	if diags.HasErrors() {
+		return diags
+	}
+	var err error
+	if at.each.path, err = path.Follow(hcl.Traversal{hcl.TraverseIndex{Key: at.each.key}}); err != nil {
+		return hcl.Diagnostics{failure(r.forEach.Range(), "Not a place", "%s.", sentence(err.Error()))}
+	}
+	return nil
 }
 
 // one asks about one place. A finding's fix has to make the assert hold: one that
@@ -204,6 +236,9 @@ func (r *rule) elements(at place) ([]element, hcl.Diagnostics) {
 func (r *rule) one(at place) ([]finding, hcl.Diagnostics) {
 	holds, diags := r.holds(at)
 	if holds || diags.HasErrors() {
+		return nil, diags
+	}
+	if diags = r.locate(at); diags.HasErrors() {
 		return nil, diags
 	}
 	message, diags := r.say(at)
@@ -284,7 +319,7 @@ func (r *rule) proven(at place, edits []job.Edit) hcl.Diagnostics {
 		if !ok {
 			return nil // the fix takes the element away
 		}
-		at.each = &element{at.each.key, v, at.each.path}
+		at.each = &element{key: at.each.key, value: v, path: at.each.path}
 	}
 	holds, diags := r.holds(at)
 	if !holds && !diags.HasErrors() {

@@ -265,3 +265,65 @@ func TestSharedSource(t *testing.T) {
 		t.Errorf("diagnostics %s", diags)
 	}
 }
+
+// Expressions see only what they ask for; that must make no difference.
+func TestNarrowing(t *testing.T) {
+	t.Parallel()
+	sources := libraryPolicies(t)
+	for _, a := range acceptance {
+		sources = append(sources, a.policy)
+	}
+	examples, _ := readmeExamples(t)
+	sources = append(append(sources, examples...), fiftyPolicies(), `policy "ways to ask" {
+  rule "labels" {
+    scope  = "job"
+    assert = can(job.group.main.count) && alltrue([for g in job.group : g.count > 1]) && try(job.group["main"].network[0].mode, "") == "x"
+  }
+  rule "whole and part" {
+    for_each = group.service
+    assert   = length(keys(each)) == 2 && can(each.value["port"]) && try(each.value.check[0].type, "") == try(group.service[each.key].check[0].type, "x")
+  }
+  rule "whole" {
+    for_each = task.artifact
+    assert   = strlen(jsonencode(each.value)) == 0
+    message  = jsonencode(each)
+  }
+  rule "key alone" {
+    for_each = task.template
+    assert   = each.key < 0
+  }
+  rule "labelled" {
+    scope    = "group"
+    for_each = group.task
+    assert   = each.value.resources.memory == group.task[each.key].resources.cpu && each.value.name != each.key
+  }
+  rule "ports" {
+    scope    = "group"
+    for_each = group.network
+    assert   = length(keys(each.value.port)) > 7 || try(live.group["main"].network[0].port["http"].static, 0) > 0
+  }
+  rule "splat" {
+    assert = length(task.template[*].destination) > 3 && jsonencode(task.resources) == task.resources.memory
+  }
+}
+`)
+	files, jobs := parsedFiles(t, 60)
+	for i, src := range sources {
+		set, diags := policies.Load([]policies.Source{{Name: "p", Bytes: []byte(src)}}, policies.Options{Gates: kinds})
+		if diags.HasErrors() {
+			t.Fatal(texts(diags))
+		}
+		whole := set.Unnarrowed()
+		for n, f := range files {
+			live := jobs[files[len(files)-1-n].Name]
+			want, wrong := whole.Check(policies.FileSide, jobs[f.Name], live)
+			got, diags := set.Check(policies.FileSide, jobs[f.Name], live)
+			if diff := cmp.Diff(lines(want.Findings), lines(got.Findings)); diff != "" {
+				t.Fatalf("source %d, %s (-whole +narrowed):\n%s", i, f.Name, diff)
+			}
+			if diff := cmp.Diff(texts(wrong), texts(diags)); diff != "" || diags.HasErrors() {
+				t.Fatalf("source %d, %s: %v (-whole +narrowed):\n%s", i, f.Name, diags, diff)
+			}
+		}
+	}
+}

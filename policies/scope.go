@@ -14,38 +14,61 @@ var (
 	taskVariables = []string{"job", "group", "task", "live"}
 )
 
-// uses are the attributes that the expressions of a set ask of job, group, task and
-// live. Only these are made: to turn a whole job into values costs more than to
-// parse its file.
-type uses map[string]map[string]bool
+// uses are what the expressions of a set ask of job, group, task and live. Only
+// these are made: to turn a whole job into values costs more than to parse its file.
+type uses job.Names
 
-// whole stands for every attribute.
-const whole = ""
-
+// add notes what a reference asks for.
 func (u uses) add(t hcl.Traversal) {
 	root := t.RootName()
-	if u[root] == nil {
-		u[root] = map[string]bool{}
+	if at, ok := partTypes[root]; ok {
+		note(job.Names(u), root, fieldNames(at, t[1:]))
 	}
-	name := whole
-	if len(t) > 1 {
-		switch step := t[1].(type) {
-		case hcl.TraverseAttr:
-			name = step.Name
-		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String && step.Key.IsKnown() {
-				name = step.Key.AsString()
-			}
-		}
-	}
-	u[root][name] = true
 }
 
-func (u uses) project(root string, part any) cty.Value {
-	if u[root][whole] {
-		return job.ValueOf(part)
+// addElements notes what is asked of the elements at a place: all of them, what a
+// path leads to, or only which there are.
+func (u uses) addElements(o over, path []string, whole bool) {
+	if whole || len(path) > 0 {
+		note(job.Names(u), o.root, append([]string{o.name}, path...))
+		return
 	}
-	return job.Project(part, u[root])
+	below, known := u[o.root]
+	if !known {
+		below = job.Names{}
+		u[o.root] = below
+	}
+	if _, known := below[o.name]; !known && below != nil {
+		below[o.name] = job.Names{}
+	}
+}
+
+// note adds what is asked of one part to what others ask of it.
+func note(parent job.Names, name string, path []string) {
+	below, known := parent[name]
+	switch {
+	case known && below == nil:
+	case len(path) == 0:
+		parent[name] = nil
+	default:
+		if !known {
+			below = job.Names{}
+			parent[name] = below
+		}
+		note(below, path[0], path[1:])
+	}
+}
+
+func (u uses) project(root string, part any) cty.Value { return job.Project(part, u[root]) }
+
+// asks reports whether that part of a root is asked for.
+func (u uses) asks(root, name string) bool {
+	names, ok := u[root]
+	if !ok || names == nil {
+		return ok
+	}
+	_, ok = names[name]
+	return ok
 }
 
 // scope is one job as expressions see it: Nomad's defaults filled in, on a copy
@@ -55,7 +78,8 @@ type scope struct {
 	given, live *api.Job
 	uses        uses
 	filled      *api.Job
-	values      map[slot]cty.Value
+	contexts    map[slot]*hcl.EvalContext
+	over        map[slotOver][]element
 	tasks       []taskFacts // in order; made when first asked for
 }
 
@@ -88,11 +112,14 @@ func (t *taskFacts) environment() *environment {
 	return t.env
 }
 
-// slot is a value that expressions share: the job's and the live one's have no
-// position, a group's no task.
-type slot struct {
-	root        string
-	group, task int
+// slot is what expressions are asked about: a task, a group with no task, or the
+// job with neither, -1 for none.
+type slot struct{ group, task int }
+
+// slotOver is a place that rules of a slot go over.
+type slotOver struct {
+	slot
+	name string
 }
 
 func newScope(j, live *api.Job, u uses) *scope {
@@ -115,37 +142,67 @@ func (s *scope) canonical() *api.Job {
 	return s.filled
 }
 
-func (s *scope) value(at slot) cty.Value {
-	v, ok := s.values[at]
+// context is what all expressions about a slot share: its own root, and below it
+// those of what the slot is in. Roots are made when first asked for.
+func (s *scope) context(at slot) *hcl.EvalContext {
+	ctx := s.contexts[at]
+	if ctx != nil {
+		return ctx
+	}
+	switch {
+	case at.task >= 0:
+		ctx = s.context(slot{at.group, -1}).NewChild()
+	case at.group >= 0:
+		ctx = s.context(slot{-1, -1}).NewChild()
+	default:
+		ctx = withFunctions.NewChild()
+	}
+	ctx.Variables = make(map[string]cty.Value, 1)
+	if s.contexts == nil {
+		s.contexts = map[slot]*hcl.EvalContext{}
+	}
+	s.contexts[at] = ctx
+	return ctx
+}
+
+var withFunctions = &hcl.EvalContext{Functions: functions}
+
+// value is the value of a root for a slot.
+func (s *scope) value(root string, at slot) cty.Value {
+	switch root {
+	case "job", "live":
+		at = slot{-1, -1}
+	case "group":
+		at.task = -1
+	}
+	ctx := s.context(at)
+	v, ok := ctx.Variables[root]
 	if !ok {
-		v = s.make(at)
-		if s.values == nil {
-			s.values = map[slot]cty.Value{}
-		}
-		s.values[at] = v
+		v = s.make(root, at)
+		ctx.Variables[root] = v
 	}
 	return v
 }
 
-func (s *scope) make(at slot) cty.Value {
-	switch at.root {
+func (s *scope) make(root string, at slot) cty.Value {
+	switch root {
 	case "live":
 		if s.live == nil {
 			return cty.NullVal(cty.DynamicPseudoType)
 		}
-		return s.uses.project(at.root, canonical(s.live))
+		return s.uses.project(root, canonical(s.live))
 	case "group":
-		return s.uses.project(at.root, s.canonical().TaskGroups[at.group])
+		return s.uses.project(root, s.canonical().TaskGroups[at.group])
 	case "task":
-		return s.uses.project(at.root, s.canonical().TaskGroups[at.group].Tasks[at.task])
+		return s.uses.project(root, s.canonical().TaskGroups[at.group].Tasks[at.task])
 	}
-	return s.uses.project(at.root, s.jobAlone())
+	return s.uses.project(root, s.jobAlone())
 }
 
 // jobAlone is the job for expressions that do not look into its groups, which are
 // most of it.
 func (s *scope) jobAlone() *api.Job {
-	if s.filled != nil || s.uses["job"][whole] || s.uses["job"]["group"] {
+	if s.filled != nil || s.uses.asks("job", "group") {
 		return s.canonical()
 	}
 	j := *s.given
@@ -167,27 +224,35 @@ type place struct {
 // element is one of those that for_each goes over.
 type element struct {
 	key, value cty.Value
-	path       job.Path
+	path       job.Path         // nil until a finding needs it
+	context    *hcl.EvalContext // nil until an expression needs it
 }
 
 // context is what an expression that refers to these roots is evaluated in.
 func (p place) context(roots []string) *hcl.EvalContext {
-	vars := make(map[string]cty.Value, len(roots))
+	at := slot{p.group, p.slot}
+	params := false
 	for _, root := range roots {
 		switch root {
 		case "var", "local":
-			vars[root] = p.params[root]
-		case "each":
-			vars[root] = cty.ObjectVal(map[string]cty.Value{"key": p.each.key, "value": p.each.value})
-		case "job", "live":
-			vars[root] = p.scope.value(slot{root, -1, -1})
-		case "group":
-			vars[root] = p.scope.value(slot{root, p.group, -1})
-		case "task":
-			vars[root] = p.scope.value(slot{root, p.group, p.slot})
+			params = true
+		case "job", "live", "group", "task":
+			p.scope.value(root, at)
 		}
 	}
-	return &hcl.EvalContext{Functions: functions, Variables: vars}
+	ctx := p.scope.context(at)
+	if p.each != nil {
+		if p.each.context == nil {
+			p.each.context = ctx.NewChild()
+			p.each.context.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": p.each.key, "value": p.each.value})}
+		}
+		ctx = p.each.context
+	}
+	if params {
+		ctx = ctx.NewChild()
+		ctx.Variables = p.params
+	}
+	return ctx
 }
 
 // root is the path of what a reference starts with.

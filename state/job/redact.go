@@ -2,6 +2,7 @@ package job
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -40,7 +41,7 @@ func IsSecretPath(p Path) bool {
 // or not.
 func RedactText(s string, names ...string) string {
 	known := place()
-	if len(names) > 0 {
+	if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(s, name+":") }) {
 		known = placeOr(names)
 	}
 	return eachLine(s, func(line string) string { return redactLine(line, known, true) })

@@ -2,6 +2,7 @@ package job
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,9 @@ var (
 	shapes      = lazily(`\b(?:A(?:KIA|SIA)[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hv[sbr]\.[\w-]{20,}|` +
 		`xox[abeprs]-[\w-]{10,}|sk[-_](?:[a-z]+[-_])*\w{20,}|AIza[\w-]{35}|npm_\w{30,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+)`)
 
+	// One of these is part of whatever shapes matches.
+	shapeParts = []string{"AKIA", "ASIA", "gh", "glpat-", "hv", "xox", "sk-", "sk_", "AIza", "npm_", "eyJ"}
+
 	keyInline   = lazily(`(-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----)[^-]*\w[^-]*`)
 	keyBegins   = lazily(`-----BEGIN [A-Z ]*PRIVATE KEY`)
 	keyEnds     = lazily(`-----END [A-Z ]*PRIVATE KEY`)
@@ -45,7 +49,7 @@ func placeOr(names []string) *regexp.Regexp {
 }
 
 func redactCodeLine(line string) string {
-	if base64Line().MatchString(line) {
+	if len(line) >= 40 && base64Line().MatchString(line) {
 		return hideAll(line)
 	}
 	return redactLine(line, codePlace(), false)
@@ -55,7 +59,9 @@ func redactCodeLine(line string) string {
 // known to be none. URLs go first: what stands after a password in one may look
 // like the place of a file.
 func redactLine(line string, known *regexp.Regexp, prose bool) string {
-	line = urlPassword().ReplaceAllString(line, "${1}"+Redacted+"${2}")
+	if strings.Contains(line, "://") {
+		line = urlPassword().ReplaceAllString(line, "${1}"+Redacted+"${2}")
+	}
 	var b strings.Builder
 	from := 0
 	for _, at := range known.FindAllStringIndex(line, -1) {
@@ -66,29 +72,53 @@ func redactLine(line string, known *regexp.Regexp, prose bool) string {
 	return b.String() + redactPart(line[from:], prose)
 }
 
+// redactPart asks each pattern only where what it cannot do without is there: most
+// lines hold nothing of the kind.
 func redactPart(s string, prose bool) string {
-	s = replace(flagElement(), s, func(part []string) string {
-		if !IsSecretName(part[2]) {
-			return part[0]
-		}
-		return part[1] + part[2] + part[3] + `"` + Redacted + `"`
-	})
-	s = redactPairs(s, prose)
-	s = replace(flagText(), s, func(part []string) string {
-		if !IsSecretName(part[2]) {
-			return part[0]
-		}
-		return part[1] + part[2] + part[3] + Redacted
-	})
-	s = header().ReplaceAllString(s, "${1}"+Redacted)
-	s = replace(bearer(), s, func(part []string) string {
-		if word().MatchString(part[2]) { // "basic authentication"
-			return part[0]
-		}
-		return part[1] + Redacted
-	})
-	s = keyInline().ReplaceAllString(s, "${1}"+Redacted)
-	return shapes().ReplaceAllString(s, Redacted)
+	if quotesFlag(s) {
+		s = replace(flagElement(), s, func(part []string) string {
+			if !IsSecretName(part[2]) {
+				return part[0]
+			}
+			return part[1] + part[2] + part[3] + `"` + Redacted + `"`
+		})
+	}
+	if strings.ContainsAny(s, "=:") {
+		s = redactPairs(s, prose)
+	}
+	if strings.Contains(s, "-") {
+		s = replace(flagText(), s, func(part []string) string {
+			if !IsSecretName(part[2]) {
+				return part[0]
+			}
+			return part[1] + part[2] + part[3] + Redacted
+		})
+	}
+	if strings.ContainsAny(s, "=:") {
+		s = header().ReplaceAllString(s, "${1}"+Redacted)
+	}
+	return redactTokens(s)
+}
+
+func quotesFlag(s string) bool { return strings.Contains(s, `"-`) || strings.Contains(s, "'-") }
+
+// redactTokens hides what is a secret by its own looks.
+func redactTokens(s string) string {
+	if lower := strings.ToLower(s); strings.Contains(lower, "bearer") || strings.Contains(lower, "basic") {
+		s = replace(bearer(), s, func(part []string) string {
+			if word().MatchString(part[2]) { // "basic authentication"
+				return part[0]
+			}
+			return part[1] + Redacted
+		})
+	}
+	if strings.Contains(s, "-----BEGIN") {
+		s = keyInline().ReplaceAllString(s, "${1}"+Redacted)
+	}
+	if slices.ContainsFunc(shapeParts, func(part string) bool { return strings.Contains(s, part) }) {
+		s = shapes().ReplaceAllString(s, Redacted)
+	}
+	return s
 }
 
 // redactPairs looks for pairs within the values of harmless ones, too.
@@ -149,16 +179,21 @@ func (d *document) redact(line string) string {
 		out = hideFirst(out)
 	}
 	d.after = false
-	if m := flagAtEnd().FindStringSubmatch(line); m != nil {
-		d.after = IsSecretName(m[1])
+	if quotesFlag(line) {
+		if m := flagAtEnd().FindStringSubmatch(line); m != nil {
+			d.after = IsSecretName(m[1])
+		}
 	}
 	d.open(line)
 	return out
 }
 
 func (d *document) open(line string) {
-	if keyBegins().MatchString(line) && !keyEnds().MatchString(line) {
+	if strings.Contains(line, "-----BEGIN") && keyBegins().MatchString(line) && !keyEnds().MatchString(line) {
 		d.until, d.opaque = keyEnds().MatchString, true
+		return
+	}
+	if !strings.Contains(line, "=") {
 		return
 	}
 	m := opensSecret().FindStringSubmatch(line)

@@ -26,17 +26,42 @@ func Value(j *api.Job) cty.Value {
 // it inside the whole.
 func ValueOf(part any) cty.Value { return toCty(reflect.ValueOf(part)) }
 
-// Project is a part of a job (a struct of nomad/api or a pointer to one) with these
-// of its attributes and blocks alone.
-func Project(part any, names map[string]bool) cty.Value {
-	v := reflect.Indirect(reflect.ValueOf(part))
+// Names are some attributes and blocks of a part of a job, and in the same way what
+// of these; nil stands for all.
+type Names map[string]Names
+
+// Project is a part of a job (a struct of nomad/api or a pointer to one) as ValueOf
+// shows it, with these of its attributes and blocks alone.
+func Project(part any, names Names) cty.Value { return project(reflect.ValueOf(part), names) }
+
+func project(v reflect.Value, names Names) cty.Value {
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if names == nil || v.Kind() != reflect.Struct || v.Type() == networkType {
+		return toCty(v)
+	}
 	attrs := make(map[string]cty.Value, len(names))
 	for _, f := range Fields(v.Type()) {
-		if names[f.Name] {
-			attrs[f.Name] = fieldToCty(v.Field(f.Index), f)
+		if below, ok := names[f.Name]; ok {
+			attrs[f.Name] = projectField(v.Field(f.Index), f, below)
 		}
 	}
 	return cty.ObjectVal(attrs)
+}
+
+func projectField(v reflect.Value, f Field, names Names) cty.Value {
+	switch {
+	case f.Kind != BlockField || names == nil:
+		return fieldToCty(v, f)
+	case v.Kind() != reflect.Slice:
+		return project(v, names)
+	}
+	each := func(v reflect.Value) cty.Value { return project(v, names) }
+	if hasLabel(f.Type.Elem()) {
+		return byLabel(v, each)
+	}
+	return listed(v, each)
 }
 
 var durationType = reflect.TypeFor[time.Duration]()
@@ -122,11 +147,16 @@ func fieldToCty(v reflect.Value, f Field) cty.Value {
 	if !hasLabel(f.Type.Elem()) {
 		return sliceToCty(v)
 	}
-	blocks := map[string]cty.Value{}
+	return byLabel(v, toCty)
+}
+
+// byLabel is an object with the blocks of a list by their labels.
+func byLabel(v reflect.Value, each func(reflect.Value) cty.Value) cty.Value {
+	blocks := make(map[string]cty.Value, v.Len())
 	for i := range v.Len() {
 		label, _ := Label(v.Index(i))
 		if _, taken := blocks[label]; !taken {
-			blocks[label] = toCty(v.Index(i))
+			blocks[label] = each(v.Index(i))
 		}
 	}
 	return cty.ObjectVal(blocks)
@@ -147,10 +177,12 @@ func hasLabel(t reflect.Type) bool {
 	return false
 }
 
-func sliceToCty(v reflect.Value) cty.Value {
+func sliceToCty(v reflect.Value) cty.Value { return listed(v, toCty) }
+
+func listed(v reflect.Value, each func(reflect.Value) cty.Value) cty.Value {
 	elems := make([]cty.Value, v.Len())
 	for i := range elems {
-		elems[i] = toCty(v.Index(i))
+		elems[i] = each(v.Index(i))
 	}
 	return cty.TupleVal(elems)
 }

@@ -114,8 +114,9 @@ func (in *place) read(flag int) ([]byte, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(f)
-	return data, info, err
+	data := bytes.NewBuffer(make([]byte, 0, min(info.Size(), 64<<10)+bytes.MinRead))
+	_, err = data.ReadFrom(f)
+	return data.Bytes(), info, err
 }
 
 // unchanged is the file's info if it may be written and still holds doc's bytes.
