@@ -316,8 +316,8 @@ func (r *rule) proven(at place, edits []job.Edit) hcl.Diagnostics {
 	at.scope = newScope(mended, at.scope.live, at.scope.uses)
 	if at.each != nil {
 		v, ok := job.At(at.scope.canonical(), at.each.path)
-		if !ok {
-			return nil // the fix takes the element away
+		if !ok || removes(edits, at.each.path) {
+			return nil // the fix takes the element away; what has moved up is another one
 		}
 		at.each = &element{key: at.each.key, value: v, path: at.each.path}
 	}
@@ -327,6 +327,10 @@ func (r *rule) proven(at place, edits []job.Edit) hcl.Diagnostics {
 			"With %s of %s the assert is still false. Correct the fix or the assert; until then nothing is done to the job.", edited(edits), r.id)}
 	}
 	return diags
+}
+
+func removes(edits []job.Edit, path job.Path) bool {
+	return slices.ContainsFunc(edits, func(e job.Edit) bool { return e.Op == job.Remove && e.Path.Equal(path) })
 }
 
 func edited(edits []job.Edit) string {

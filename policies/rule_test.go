@@ -18,7 +18,7 @@ import (
 func ruleJob() *api.Job {
 	j := newJob("web", &api.Task{
 		Name: "app", Driver: "docker",
-		Config:    map[string]any{"image": "nginx:latest", "privileged": true},
+		Config:    map[string]any{"image": "nginx:latest", "privileged": true, "args": []any{"-b", "-b", "c"}},
 		Env:       map[string]string{"A": "1", "B": "2"},
 		Resources: &api.Resources{MemoryMB: new(8192)},
 		Templates: []*api.Template{{DestPath: new("local/a")}, {DestPath: new("/etc/b"), ChangeMode: new("noop")}},
@@ -114,6 +114,17 @@ func TestRules(t *testing.T) {
 			    value = null
 			  }
 			}`, []string{`rule.upper (deny, fixable) task["app"].env.A: does not hold: each.key != "A"`, `  remove task["app"].env.A "1"`}},
+		"adjacent elements are removed": {`
+			rule "args" {
+			  for_each = task.config.args
+			  assert   = each.value != "-b"
+			  fix {
+			    path  = each.value
+			    value = null
+			  }
+			}`, []string{
+			`rule.args (deny, fixable) task["app"].config.args[0]: does not hold: each.value != "-b"`, `  remove task["app"].config.args[0] "-b"`,
+			`rule.args (deny, fixable) task["app"].config.args[1]: does not hold: each.value != "-b"`, `  remove task["app"].config.args[1] "-b"`}},
 		"for_each over nothing": {`
 			rule "none" {
 			  for_each = task.artifact

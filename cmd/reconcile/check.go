@@ -88,6 +88,9 @@ func runCheck(in *invocation) int {
 	}
 	ctx, stop := interruptible()
 	defer stop()
+	if !f.fix && !f.waive.write {
+		defer in.giveUp(ctx)()
+	}
 	c, err := in.openCheck(&f)
 	if err != nil {
 		return in.refuse(err)

@@ -103,6 +103,7 @@ func runPlan(in *invocation) int {
 	}
 	ctx, stop := interruptible()
 	defer stop()
+	defer in.giveUp(ctx)()
 	s, err := in.open(wants{config: f.config, policies: policy, args: in.args}, len(policy) == 0)
 	if err != nil {
 		return in.refuse(err)

@@ -110,3 +110,14 @@ func interruptible() (context.Context, context.CancelFunc) {
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
+
+// giveUp ends the process a moment after an interrupt, for verbs that change nothing:
+// one expression of a job file may take very long. The function that is returned ends
+// the watch.
+func (sh *shell) giveUp(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		time.Sleep(time.Second)
+		sh.printErr("Interrupted; nothing was changed.\n")
+		os.Exit(exitError)
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"nomad-reconcile/cmd/reconcile/report"
@@ -117,6 +118,11 @@ func (in *invocation) writeExceptions(ctx context.Context, c *checker, r reconci
 		in.print("Nothing is written: no finding makes the check fail.\n")
 		return worst(code, checkCode(found))
 	}
+	for _, p := range found.Plans {
+		if strings.ContainsAny(p.ID.Name, "*?") && slices.ContainsFunc(p.Findings, func(f reconcile.Finding) bool { return found.Fails(p, f) }) {
+			return in.fail(fmt.Errorf("an exception for the job %q would be one for others too, since * and ? in it are globs; write it by hand; nothing was written", p.ID.Name))
+		}
+	}
 	files, told, err := c.withExceptions(w)
 	if err != nil {
 		return in.fail(err)
@@ -132,6 +138,9 @@ func (in *invocation) writeExceptions(ctx context.Context, c *checker, r reconci
 	}
 	in.print("%s%s of %s excepted until %s. Give each exception a reason of its own, and mend what can be mended.\n",
 		told, counted(w.findings, "finding"), counted(w.allJobs, "job"), c.waive.expires)
+	if left != exitOK {
+		in.print("The check still fails: exceptions that have ended cannot be waived; remove them.\n")
+	}
 	return worst(code, left)
 }
 

@@ -139,10 +139,13 @@ func redactPairs(s string, prose bool) string {
 	}
 }
 
+// harmless are what stands for a value, and is none that could be secret.
+var harmless = map[string]bool{"": true, "VALUE": true, "null": true, "true": true, "false": true}
+
 // isPair: what opens a list is no value. In prose a colon is punctuation as a
 // rule.
 func isPair(name, sign, value string, prose bool) bool {
-	if value == "[" || !IsSecretName(name) {
+	if value == "[" || harmless[strings.Trim(value, "`\"'.)")] || !IsSecretName(name) {
 		return false
 	}
 	return !prose || !strings.Contains(sign, ":") || strongName().MatchString(snake(name))

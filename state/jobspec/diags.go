@@ -3,6 +3,7 @@ package jobspec
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
@@ -20,6 +21,7 @@ func errorAt(at hcl.Range, summary, detail string) hcl.Diagnostics {
 func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		d.Expression, d.EvalContext, d.Extra = nil, nil, nil
+		d.Detail, _, _ = strings.Cut(d.Detail, "\ngoroutine ") // of a function that panicked
 	}
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(position(a), position(b)) })
 	return diags

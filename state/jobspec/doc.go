@@ -10,6 +10,8 @@
 //
 // Where it differs from Nomad 2.0.5, on purpose:
 //   - A local that two `locals` blocks define is refused. Nomad accepts it, and
-//     which of the two counts differs from one run to the next.
+//     which of the two another local sees differs from one run to the next.
+//   - HCL's own JSON syntax ({"job": {"NAME": {}}}) is refused: a job in JSON is
+//     one of the two forms of `nomad job run -json`.
 //   - uuidv4() and bcrypt() give another value each time, there as here.
 package jobspec

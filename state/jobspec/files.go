@@ -191,6 +191,13 @@ func join(dir, path string) string {
 func (f FS) open(path string) ([]byte, error) {
 	var b []byte
 	err := f.inRoot(path, func(r *os.Root, rel string) (err error) {
+		info, err := r.Stat(rel) // asked first: to open a pipe waits for ever
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a regular file, but %s", path, info.Mode())
+		}
 		b, err = r.ReadFile(rel)
 		return err
 	})

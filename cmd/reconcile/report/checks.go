@@ -153,7 +153,7 @@ func (p *page) check(c check) {
 	case len(c.findings) > 0:
 		reason = count(len(c.findings), "finding")
 	}
-	p.names = []string{c.ID.String(), c.ID.Name}
+	p.names, p.held = []string{c.ID.String(), c.ID.Name}, c.Hold != nil
 	p.title(conditions[c.condition], c.ID.String(), reason)
 	p.hold(c.Hold)
 	p.findings(c.findings)

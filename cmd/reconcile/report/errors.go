@@ -26,7 +26,7 @@ func Diagnostics(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File,
 	_ = hcl.NewDiagnosticTextWriter(&b, files, uint(s.room(0)), s.Color).WriteDiagnostics(sorted)
 	lines := strings.Split(b.String(), "\n")
 	for i := range lines {
-		lines[i] = sieved(lines[i])
+		lines[i] = sieved(cut(lines[i]))
 	}
 	_, _ = io.WriteString(w, strings.Join(lines, "\n"))
 }
@@ -36,6 +36,16 @@ func sortedDiagnostics(diags hcl.Diagnostics) hcl.Diagnostics {
 	sorted := slices.Clone(diags)
 	slices.SortStableFunc(sorted, func(a, b *hcl.Diagnostic) int { return compareKeys(keyOf(a), keyOf(b)) })
 	return slices.CompactFunc(sorted, func(a, b *hcl.Diagnostic) bool { return keyOf(a) == keyOf(b) })
+}
+
+// cut shortens a line that nobody reads, such as one of minified JSON, from its end:
+// what is left still has the keys by which secrets are known.
+func cut(line string) string {
+	const most = 1000
+	if len(line) <= most {
+		return line
+	}
+	return strings.ToValidUTF8(line[:most], "") + "..."
 }
 
 var (

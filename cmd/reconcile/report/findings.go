@@ -71,7 +71,7 @@ func (p *page) findingHead(f reconcile.Finding, place string) {
 		p.line(8, rule)
 	}
 	text := f.Message
-	if f.Denied() {
+	if f.Denied() && !p.held {
 		text += ". There is no fix for it: mend it by hand"
 		if len(f.Edits) > 0 {
 			text = f.Message + ". The policy does not say `fix = true`: mend it by hand"

@@ -88,7 +88,7 @@ var conditions = map[reconcile.Condition]look{
 }
 
 func (p *page) heading(plan reconcile.Plan) {
-	p.names = []string{plan.ID.String(), plan.ID.Name}
+	p.names, p.held = []string{plan.ID.String(), plan.ID.Name}, plan.Hold != nil
 	l := conditions[plan.Condition]
 	p.title(l, plan.ID.String(), plan.Reason)
 }

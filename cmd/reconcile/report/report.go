@@ -53,6 +53,7 @@ func (s Style) room(indent int) int {
 type page struct {
 	Style
 	names []string // of what is written about; never taken for secrets
+	held  bool     // nothing is done to it, whatever could be
 	b     strings.Builder
 }
 
