@@ -2,6 +2,7 @@ package policies
 
 import (
 	"math"
+	"path"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
@@ -36,6 +38,7 @@ var functions = map[string]function.Function{
 	"cidrnetmask":     cidr.NetmaskFunc,
 	"cidrsubnet":      cidr.SubnetFunc,
 	"cidrsubnets":     cidr.SubnetsFunc,
+	"cleanpath":       cleanPath,
 	"coalesce":        stdlib.CoalesceFunc,
 	"coalescelist":    stdlib.CoalesceListFunc,
 	"compact":         stdlib.CompactFunc,
@@ -52,6 +55,7 @@ var functions = map[string]function.Function{
 	"format":          stdlib.FormatFunc,
 	"formatdate":      stdlib.FormatDateFunc,
 	"formatlist":      stdlib.FormatListFunc,
+	"glob":            glob,
 	"indent":          stdlib.IndentFunc,
 	"index":           stdlib.IndexFunc,
 	"join":            stdlib.JoinFunc,
@@ -125,6 +129,49 @@ var matches = function.New(&function.Spec{
 			return cty.NilVal, function.NewArgError(0, err)
 		}
 		return cty.BoolVal(re.MatchString(args[1].AsString())), nil
+	},
+})
+
+// glob(patterns, string): whether a pattern, or one of a list of them, matches all
+// of the string, as in match blocks.
+var glob = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "patterns", Type: cty.DynamicPseudoType}, {Name: "string", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		patterns, err := globsOf(args[0])
+		if err != nil {
+			return cty.NilVal, err
+		}
+		_, ok := anyGlob(patterns, args[1].AsString())
+		return cty.BoolVal(ok), nil
+	},
+})
+
+func globsOf(v cty.Value) ([]string, error) {
+	if v.Type() == cty.String {
+		return []string{v.AsString()}, nil
+	}
+	list, err := convert.Convert(v, cty.List(cty.String))
+	if err != nil {
+		return nil, function.NewArgErrorf(0, "a pattern or a list of patterns is needed")
+	}
+	var out []string
+	for i, p := range list.AsValueSlice() {
+		if p.IsNull() || !p.IsKnown() {
+			return nil, function.NewArgErrorf(0, "element %d has no value", i)
+		}
+		out = append(out, p.AsString())
+	}
+	return out, nil
+}
+
+// cleanPath(string) is the shortest spelling of a path, so that no other spelling
+// hides what it names.
+var cleanPath = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "path", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		return cty.StringVal(path.Clean(args[0].AsString())), nil
 	},
 })
 

@@ -287,3 +287,204 @@ test "a container is not asked about namespaces here" {
     }
   EOT
 }
+
+test "the job api-1 and the glob api-?" {
+  job = <<-EOT
+    job "api-1" {
+      group "app" {
+        task "app" {
+          driver = "raw_exec"
+
+          config {
+            command = "/bin/app"
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    raw_exec_jobs = ["api-?"]
+  }
+}
+
+test "the job api-10 and the glob api-?" {
+  job = <<-EOT
+    job "api-10" {
+      group "app" {
+        task "app" {
+          driver = "raw_exec"
+
+          config {
+            command = "/bin/app"
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    raw_exec_jobs = ["api-?"]
+  }
+
+  finding "rule.raw-exec" {
+    line = 4
+  }
+}
+
+test "the job c++ and the globs c++ and a(b" {
+  job = <<-EOT
+    job "c++" {
+      group "app" {
+        task "app" {
+          driver = "raw_exec"
+
+          config {
+            command = "/bin/app"
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    raw_exec_jobs = ["c++", "a(b"]
+  }
+}
+
+test "the job ccc and the globs c++ and a(b" {
+  job = <<-EOT
+    job "ccc" {
+      group "app" {
+        task "app" {
+          driver = "raw_exec"
+
+          config {
+            command = "/bin/app"
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    raw_exec_jobs = ["c++", "a(b"]
+  }
+
+  finding "rule.raw-exec" {
+    line = 4
+  }
+}
+
+test "a capability" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            cap_add = ["net_bind_service", "CAP_SYS_ADMIN", "chown"]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.capabilities" {
+    line    = 8
+    message = "task app adds CAP_SYS_ADMIN, chown to the capabilities that every task has; remove it, or list the job in root_jobs"
+  }
+}
+
+test "a capability of java" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "java"
+
+          config {
+            command = "/bin/app"
+            cap_add = ["all"]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.capabilities" {
+    line = 8
+  }
+}
+
+test "the capability that any task may add" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            cap_add = ["CAP_NET_BIND_SERVICE"]
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "capabilities that are allowed" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            cap_add = ["cap_chown"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_capabilities = ["chown"]
+  }
+}
+
+test "a job that may add capabilities" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            cap_add = ["sys_admin"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    root_jobs = ["web"]
+  }
+}
+
+test "capabilities of a container are not asked about here" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            cap_add = ["sys_admin"]
+          }
+        }
+      }
+    }
+  EOT
+}

@@ -1,5 +1,5 @@
 variable "forbidden" {
-  description = "paths of the node that no container may mount; one that ends in /** stands for all below, without itself"
+  description = "paths of the node that no container may mount, in their shortest spelling; globs, so /etc/** stands for all below /etc, without itself"
   type        = list(string)
   default = [
     "/", "/bin", "/boot", "/boot/**", "/dev", "/etc", "/etc/**", "/home", "/lib", "/lib64", "/proc", "/proc/**", "/root", "/root/**",
@@ -10,11 +10,12 @@ variable "forbidden" {
 }
 
 variable "harmless" {
-  description = "paths that may be mounted although forbidden has them; the same notation"
+  description = "paths that may be mounted although they are forbidden, as relative ones that leave the task's directory are too; the same notation"
   type        = list(string)
   default = [
     "/etc/localtime", "/etc/timezone", "/etc/ssl/certs", "/etc/ssl/certs/**", "/etc/pki/**", "/etc/ca-certificates", "/etc/ca-certificates/**",
     "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/machine-id", "/etc/os-release",
+    "../alloc", "../alloc/**", # what the tasks of a group share
   ]
 }
 
@@ -25,10 +26,11 @@ variable "allowed_jobs" {
 }
 
 locals {
-  drivers   = ["docker", "podman", "containerd-driver"]
-  allowed   = "^(${join("|", [for name in var.allowed_jobs : replace(replace(name, ".", "[.]"), "*", ".*")])})$"
-  forbidden = "^(${join("|", [for path in var.forbidden : replace(replace(path, ".", "[.]"), "/**", "/.+")])})$"
-  harmless  = "^(${join("|", [for path in var.harmless : replace(replace(path, ".", "[.]"), "/**", "/.+")])})$"
+  drivers = ["docker", "podman", "containerd-driver"]
+
+  # A relative path begins in the task's directory; one that leaves it can reach
+  # anything.
+  forbidden = concat(var.forbidden, ["..", "../*"])
 }
 
 policy "host-paths" {
@@ -38,24 +40,24 @@ policy "host-paths" {
   rule "volumes" {
     description = "nothing sensitive in volumes"
     for_each    = task.config.volumes
-    when        = contains(local.drivers, task.driver) && !matches(local.allowed, job.id) && can(convert(each.value, string))
-    assert      = !matches(local.forbidden, regex_replace(split(":", each.value)[0], "(.)/+$", "$1")) || matches(local.harmless, regex_replace(split(":", each.value)[0], "(.)/+$", "$1"))
+    when        = contains(local.drivers, task.driver) && !glob(var.allowed_jobs, job.id) && can(convert(each.value, string))
+    assert      = !glob(local.forbidden, cleanpath(split(":", each.value)[0])) || glob(var.harmless, cleanpath(split(":", each.value)[0]))
     message     = "task ${task.name} mounts ${split(":", each.value)[0]} of the node; use a host volume of its own, a template or an API, or list the job in allowed_jobs"
   }
 
   rule "mount" {
     description = "nothing sensitive in mount blocks"
     for_each    = task.config.mount
-    when        = contains(local.drivers, task.driver) && !matches(local.allowed, job.id) && try(each.value.type == "bind", false) && can(each.value.source)
-    assert      = !matches(local.forbidden, regex_replace(each.value.source, "(.)/+$", "$1")) || matches(local.harmless, regex_replace(each.value.source, "(.)/+$", "$1"))
+    when        = contains(local.drivers, task.driver) && !glob(var.allowed_jobs, job.id) && try(each.value.type == "bind", false) && can(each.value.source)
+    assert      = !glob(local.forbidden, cleanpath(each.value.source)) || glob(var.harmless, cleanpath(each.value.source))
     message     = "task ${task.name} mounts ${each.value.source} of the node; use a host volume of its own, a template or an API, or list the job in allowed_jobs"
   }
 
   rule "mounts" {
     description = "nothing sensitive in mounts, the older notation"
     for_each    = task.config.mounts
-    when        = contains(local.drivers, task.driver) && !matches(local.allowed, job.id) && try(each.value.type == "bind", false) && can(each.value.source)
-    assert      = !matches(local.forbidden, regex_replace(each.value.source, "(.)/+$", "$1")) || matches(local.harmless, regex_replace(each.value.source, "(.)/+$", "$1"))
+    when        = contains(local.drivers, task.driver) && !glob(var.allowed_jobs, job.id) && try(each.value.type == "bind", false) && can(each.value.source)
+    assert      = !glob(local.forbidden, cleanpath(each.value.source)) || glob(var.harmless, cleanpath(each.value.source))
     message     = "task ${task.name} mounts ${each.value.source} of the node; use a host volume of its own, a template or an API, or list the job in allowed_jobs"
   }
 }

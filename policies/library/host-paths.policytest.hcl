@@ -411,3 +411,334 @@ test "mounts as a list" {
     line = 10
   }
 }
+
+test "other spellings of a path" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = [
+              "//etc:/x",
+              "/opt/../etc:/x",
+              "/etc/ssl/certs/../../shadow:/x",
+              "/opt/./..:/x",
+              "/srv/../etc//localtime:/x",
+              "/etc/../srv/web:/x",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.volumes" {
+    line = 9
+  }
+
+  finding "rule.volumes" {
+    line = 10
+  }
+
+  finding "rule.volumes" {
+    line = 11
+  }
+
+  finding "rule.volumes" {
+    line = 12
+  }
+}
+
+test "relative paths that leave the directory of the task" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = [
+              "local/../../../../etc:/x",
+              "..:/x",
+              "../other/secrets:/x",
+              "local/../secrets:/x",
+              "../alloc:/x",
+              "local/../../alloc/data:/x",
+              "../alloc/../web:/x",
+              "..data:/x",
+              "$${NOMAD_META_dir}/data:/x",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.volumes" {
+    line = 9
+  }
+
+  finding "rule.volumes" {
+    line = 10
+  }
+
+  finding "rule.volumes" {
+    line = 11
+  }
+
+  finding "rule.volumes" {
+    line = 15
+  }
+}
+
+test "other spellings in mount blocks" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            
+            mount {
+              type   = "bind"
+              source = "/opt/../etc"
+              target = "/x"
+            }
+            
+            mount {
+              type   = "bind"
+              source = "//"
+              target = "/x"
+            }
+            
+            mount {
+              type   = "bind"
+              source = "local/../../../etc"
+              target = "/x"
+            }
+            
+            mount {
+              type   = "bind"
+              source = "/etc/ssl/certs/../../shadow"
+              target = "/x"
+            }
+            
+            mount {
+              type   = "bind"
+              source = "/etc//localtime"
+              target = "/x"
+            }
+            
+            mount {
+              type   = "bind"
+              source = "../alloc/x"
+              target = "/x"
+            }
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.mount" {
+    line = 11
+  }
+
+  finding "rule.mount" {
+    line = 17
+  }
+
+  finding "rule.mount" {
+    line = 23
+  }
+
+  finding "rule.mount" {
+    line = 29
+  }
+}
+
+test "other spellings in mounts" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            mounts = [
+              { type = "bind", source = "/opt/../etc", target = "/x" },
+              { type = "bind", source = "//", target = "/x" },
+              { type = "bind", source = "local/../../../etc", target = "/x" },
+              { type = "bind", source = "/etc/ssl/certs/../../shadow", target = "/x" },
+              { type = "bind", source = "/etc//localtime", target = "/x" },
+              { type = "bind", source = "../alloc/x", target = "/x" },
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.mounts" {
+    line = 9
+  }
+
+  finding "rule.mounts" {
+    line = 10
+  }
+
+  finding "rule.mounts" {
+    line = 11
+  }
+
+  finding "rule.mounts" {
+    line = 12
+  }
+}
+
+test "a star between" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = ["/data/a+b/x:/x", "/data/ab/y:/x", "/data/(1:/x"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    forbidden = ["/data/*/x", "/data/(?"]
+  }
+
+  finding "rule.volumes" {
+    line = 8
+  }
+
+  finding "rule.volumes" {
+    line = 8
+  }
+}
+
+test "relative paths are forbidden by a list of one's own too" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = ["../x:/x"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    forbidden = []
+  }
+
+  finding "rule.volumes" {
+    line = 8
+  }
+}
+
+test "the job api-1 and the glob api-?" {
+  job = <<-EOT
+    job "api-1" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = ["/:/x"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["api-?"]
+  }
+}
+
+test "the job api-10 and the glob api-?" {
+  job = <<-EOT
+    job "api-10" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = ["/:/x"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["api-?"]
+  }
+
+  finding "rule.volumes" {
+    line = 8
+  }
+}
+
+test "the job c++ and the globs c++ and a(b" {
+  job = <<-EOT
+    job "c++" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = ["/:/x"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["c++", "a(b"]
+  }
+}
+
+test "the job ccc and the globs c++ and a(b" {
+  job = <<-EOT
+    job "ccc" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            volumes = ["/:/x"]
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["c++", "a(b"]
+  }
+
+  finding "rule.volumes" {
+    line = 8
+  }
+}

@@ -19,8 +19,9 @@ variable "allowed_registries" {
 locals {
   drivers = ["docker", "podman", "containerd-driver"]
 
-  # Files on the client, and names that the client completes at run time.
-  unknown = "[$][{]|^(docker-archive|oci-archive|oci|dir):"
+  # Files on the client, and names whose last part the client completes at run time;
+  # in ${registry}/nginx:latest the tag is known.
+  unknown = "[$][{][^{}]*[}][^/:]*$|^(docker-archive|oci-archive|oci|dir):"
 }
 
 policy "images" {

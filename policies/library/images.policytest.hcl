@@ -608,3 +608,179 @@ test "nor of an archive" {
     allowed_registries = ["docker.io"]
   }
 }
+
+test "the end of $${NOMAD_META_r}/nginx:latest is known" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_r}/nginx:latest"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.pinned" {
+    line = 7
+  }
+}
+
+test "the end of $${NOMAD_META_r}/nginx is known" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_r}/nginx"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.pinned" {
+    line = 7
+  }
+}
+
+test "the end of $${NOMAD_META_i}:latest is known" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_i}:latest"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.pinned" {
+    line = 7
+  }
+}
+
+test "the end of $${NOMAD_META_host}:5000/nginx is known" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_host}:5000/nginx"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.pinned" {
+    line = 7
+  }
+}
+
+test "$${NOMAD_META_r}/nginx:1.27.4 may be pinned" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_r}/nginx:1.27.4"
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "$${NOMAD_META_i} may be pinned" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_i}"
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "$${NOMAD_META_i}:1.27.4 may be pinned" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_i}:1.27.4"
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "$${NOMAD_META_r}/nginx:$${NOMAD_META_v} may be pinned" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_r}/nginx:$${NOMAD_META_v}"
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "nginx:$${NOMAD_META_v}-alpine may be pinned" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:$${NOMAD_META_v}-alpine"
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "$${NOMAD_META_r}/$${NOMAD_META_i} may be pinned" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "$${NOMAD_META_r}/$${NOMAD_META_i}"
+          }
+        }
+      }
+    }
+  EOT
+}

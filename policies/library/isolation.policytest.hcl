@@ -137,7 +137,7 @@ test "a name like that of a job that may" {
   }
 
   finding "rule.host-namespaces" {
-    line = 6
+    line = 10
   }
 
   finding "rule.confinement" {
@@ -243,7 +243,7 @@ test "the IPC namespace" {
   EOT
 
   finding "rule.host-namespaces" {
-    line = 6
+    line = 8
   }
 }
 
@@ -264,7 +264,7 @@ test "the UTS namespace" {
   EOT
 
   finding "rule.host-namespaces" {
-    line = 6
+    line = 8
   }
 }
 
@@ -285,7 +285,7 @@ test "the user namespace" {
   EOT
 
   finding "rule.host-namespaces" {
-    line = 6
+    line = 8
   }
 }
 
@@ -383,5 +383,205 @@ test "podman is a container too" {
 
   finding "rule.privileged" {
     line = 8
+  }
+}
+
+test "the job api-1 and the glob api-?" {
+  job = <<-EOT
+    job "api-1" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = true
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["api-?"]
+  }
+}
+
+test "the job api-10 and the glob api-?" {
+  job = <<-EOT
+    job "api-10" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = true
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["api-?"]
+  }
+
+  finding "rule.privileged" {
+    line = 8
+  }
+}
+
+test "the job c++ and the globs c++ and a(b" {
+  job = <<-EOT
+    job "c++" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = true
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["c++", "a(b"]
+  }
+}
+
+test "the job ccc and the globs c++ and a(b" {
+  job = <<-EOT
+    job "ccc" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = true
+          }
+        }
+      }
+    }
+  EOT
+  variables = {
+    allowed_jobs = ["c++", "a(b"]
+  }
+
+  finding "rule.privileged" {
+    line = 8
+  }
+}
+
+test "privileged as a number" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = 1
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.privileged" {
+    line = 8
+  }
+}
+
+test "privileged as a number in a string" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = "1"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.privileged" {
+    line = 8
+  }
+}
+
+test "not privileged, as a number" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            privileged = 0
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "a namespace that is no text" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            pid_mode = ["host"]
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "all namespaces" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+            pid_mode = "host"
+            ipc_mode = "host"
+            uts_mode = "host"
+            userns_mode = "host"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.host-namespaces" {
+    line = 9
+  }
+
+  finding "rule.host-namespaces" {
+    line = 8
+  }
+
+  finding "rule.host-namespaces" {
+    line = 11
+  }
+
+  finding "rule.host-namespaces" {
+    line = 10
   }
 }

@@ -16,10 +16,6 @@ variable "allowed_jobs" {
   default     = []
 }
 
-locals {
-  allowed = "^(${join("|", [for name in var.allowed_jobs : replace(replace(name, ".", "[.]"), "*", ".*")])})$"
-}
-
 policy "placement" {
   description = "Jobs keep to their nodes and their rank: no pool of all nodes, bounded priority, known datacenters."
   why         = "Where preemption is on, a job of high priority evicts others, so everybody's job drifts to 100 and the platform's own agents lose. The node pool \"all\" passes over the pools that were made to keep machines for someone. A datacenter that does not exist is no error: the job is pending for ever."
@@ -27,7 +23,7 @@ policy "placement" {
   rule "priority" {
     description = "the priority is not that of the platform's own jobs"
     scope       = "job"
-    when        = !matches(local.allowed, job.id)
+    when        = !glob(var.allowed_jobs, job.id)
     assert      = job.priority <= var.max_priority
     message     = "priority ${job.priority} is above ${var.max_priority}, which is kept for the platform; lower it, or list the job in allowed_jobs"
   }
@@ -35,7 +31,7 @@ policy "placement" {
   rule "node-pool" {
     description = "only system jobs run on all pools"
     scope       = "job"
-    when        = !contains(["system", "sysbatch"], job.type) && !matches(local.allowed, job.id)
+    when        = !contains(["system", "sysbatch"], job.type) && !glob(var.allowed_jobs, job.id)
     assert      = job.node_pool != "all"
     message     = "node_pool = \"all\" places the job on nodes that are kept for others; name its pool, or leave the line out for the default pool"
   }
@@ -43,7 +39,7 @@ policy "placement" {
   rule "datacenters" {
     description = "the datacenters are known, if any are listed"
     scope       = "job"
-    when        = length(var.datacenters) > 0 && !matches(local.allowed, job.id)
+    when        = length(var.datacenters) > 0 && !glob(var.allowed_jobs, job.id)
     assert      = length(try(job.datacenters, [])) > 0 && alltrue([for dc in try(job.datacenters, []) : contains(var.datacenters, dc)])
     message     = "the job names ${length(try(job.datacenters, [])) > 0 ? "the datacenters ${join(", ", job.datacenters)}" : "no datacenter"}; the known ones are ${join(", ", var.datacenters)}"
   }

@@ -1,13 +1,13 @@
 variable "names" {
-  description = "a pattern for names of variables whose values are secret; RE2"
+  description = "a pattern for names of variables, and of options with _ for - and dots, whose values are secret; RE2"
   type        = string
-  default     = "(?i)(^|_)(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?)$"
+  default     = "(?i)(password|passwd|passphrase|_pwd|requirepass|(^|_)(pass|secret|token|credentials?|(api|access|private|secret|encryption|signing|master|auth|hmac)_?key(_base)?))_?[0-9]*$"
 }
 
 variable "placeholders" {
   description = "a pattern for values that are no secrets; RE2"
   type        = string
-  default     = "(?i)^$|^(true|false|yes|no|none|null|-|x+|[*]+|[0-9]+|change-?me|redacted|todo)$|^/|^file:|[$][{]|^<.*>$"
+  default     = "(?i)^$|^(true|false|yes|no|none|null|-|x+|[*]+|[0-9]+|change-?me|redacted|todo)$|^([.]{0,2}|secrets|local|alloc)/|^(file|env):|^https?://[^?@]*$|[$][{]|^<.*>$|^[{]{2}|^[^\\s]+[.](json|pem|key|crt|txt|ya?ml)$"
 }
 
 variable "min_entropy" {
@@ -21,13 +21,23 @@ locals {
     "-----BEGIN [A-Z ]*PRIVATE KEY-----", # PEM
     "\\b(AKIA|ASIA)[0-9A-Z]{16}\\b",      # AWS
     "\\bgh[pousr]_[0-9A-Za-z]{36,}\\b|\\bgithub_pat_[0-9A-Za-z_]{60,}\\b|\\bglpat-[0-9A-Za-z_-]{20,}",
-    "\\bxox[abprs]-[0-9A-Za-z-]{10,}",                                             # Slack
-    "\\b[rs]k_live_[0-9A-Za-z]{16,}\\b",                                           # Stripe
-    "\\bhv[sbr]\\.[0-9A-Za-z_-]{20,}",                                             # Vault
-    "\\beyJ[0-9A-Za-z_-]{10,}\\.eyJ[0-9A-Za-z_-]{10,}\\.[0-9A-Za-z_-]{10,}",       # a JWT
-    "[a-z][a-z0-9+.-]*://[^/\\s:@{}$<>'\"]*:[^/\\s:@{}$<>'\"*]{3,}@[0-9A-Za-z.$]", # a URL with a password
+    "\\bxox[abprs]-[0-9A-Za-z-]{10,}|\\bhooks[.]slack(-gov)?[.]com/(services|workflows|triggers)/[0-9A-Za-z/]{20,}", # Slack
+    "\\b[rs]k_live_[0-9A-Za-z]{16,}\\b",                                                                             # Stripe
+    "\\bhv[sbr]\\.[0-9A-Za-z_-]{20,}",                                                                               # Vault
+    "\\beyJ[0-9A-Za-z_-]{10,}\\.eyJ[0-9A-Za-z_-]{10,}\\.[0-9A-Za-z_-]{10,}",                                         # a JWT
+    "[a-z][a-z0-9+.-]*://[^/\\s:@{}$<>'\"]*:([^/\\s:@{}$<>'\"*%]|%[0-9A-Fa-f]{2})+@[0-9A-Za-z.$]",                   # a URL with a password
+    "(?i:authorization[\"']?\\s*[:=]\\s*[\"']?|^)(?i:bearer) [0-9A-Za-z+/=._~-]{8,}",                                # a header
+    "(?i:authorization[\"']?\\s*[:=]\\s*[\"']?|^)(?i:basic) [A-Za-z+/]*[0-9][0-9A-Za-z+/]*={0,2}",
   ])
-  flags = "(?i)^--?[a-z0-9._-]*(password|passwd|secret|token|api-?key|access-?key|private-?key)=(.+)$"
+
+  # Around NAME=VALUE in a command line.
+  around = "()\"',-"
+
+  # Options that take no value.
+  switches = "(^| )(--?(no|with|without|skip|use|ask|require|enable|disable|allow|generate|show|print|reset|pass|send|include)-[0-9A-Za-z._-]*(  |$))+"
+
+  # What a shell or a program works out.
+  computed = "^[A-Za-z0-9_.'\"-]+=[\"']*([$`]|[A-Za-z_.]+[(\\[])"
 }
 
 policy "secrets" {
@@ -62,8 +72,20 @@ policy "secrets" {
     description = "no argument holds a secret"
     for_each    = task.config.args
     when        = can(convert(each.value, string))
-    assert      = !matches(local.shapes, each.value) && (!matches(local.flags, each.value) || matches(var.placeholders, split("=", each.value)[1]))
-    message     = "an argument of task ${task.name} holds a secret, which everybody on the node sees in ps; give the program a file under secrets/ or a variable from a template"
+    # Words of the argument, an option and its value as one: --password hunter2 is
+    # --password=hunter2, also where the option is the argument before.
+    assert = !matches(local.shapes, each.value) && !anytrue([
+      for word in [
+        for word in split(" ", regex_replace(
+          regex_replace(regex_replace(join(" ", concat(
+            try([for before in [task.config.args[each.key - 1]] : before if matches("^--?[0-9A-Za-z._-]+$", before)], []), [each.value]
+          )), "[\\s;|]+", "  "), local.switches, " "),
+          "(^| )(--?[0-9A-Za-z._-]+)  ([^ =-][^ =]*=*)( |$)", "$1$2=$3$4"
+        )) : trimprefix(trimprefix(trimprefix(trim(word, local.around), "e="), "env="), "set=") if matches("=", word)
+      ] : matches("^[0-9A-Za-z_.'\"-]+=", word) && matches(var.names, replace(replace(trim(split("=", word)[0], local.around), "-", "_"), ".", "_")) &&
+      !matches(local.computed, word) && !matches(var.placeholders, trim(regex_replace(word, "^[^=]*=", ""), local.around))
+    ])
+    message = "an argument of task ${task.name} holds a secret, which everybody on the node sees in ps; give the program a file under secrets/ or a variable from a template"
   }
 
   rule "template" {

@@ -446,3 +446,519 @@ test "a template that reads secrets" {
     }
   EOT
 }
+
+test "common names" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+          }
+
+          env {
+            DB_PASS = "hunter2"
+            PGPASSWORD = "hunter2"
+            MYSQL_PWD = "hunter2"
+            SECRET_KEY_BASE = "abc"
+            ENCRYPTION_KEY = "0123456789abcdef"
+            PASSWORD2 = "hunter2"
+            TOKEN_2 = "abc"
+            AWS_SECRET_ACCESS_KEY = "abc"
+            dbPassword = "hunter2"
+            RAILS_MASTER_KEY = "abc"
+            PASS = "my dog"
+            HMAC_KEY = "abc"
+            SIGNING_KEY = "abc"
+            AUTHKEY = "abc"
+            DB_SECRET = "$ecret"
+            URL_TOKEN = "https://a.example.com/?t=1"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.env-name" {
+    line = 24
+  }
+
+  finding "rule.env-name" {
+    line = 18
+  }
+
+  finding "rule.env-name" {
+    line = 11
+  }
+
+  finding "rule.env-name" {
+    line = 25
+  }
+
+  finding "rule.env-name" {
+    line = 15
+  }
+
+  finding "rule.env-name" {
+    line = 22
+  }
+
+  finding "rule.env-name" {
+    line = 13
+  }
+
+  finding "rule.env-name" {
+    line = 21
+  }
+
+  finding "rule.env-name" {
+    line = 16
+  }
+
+  finding "rule.env-name" {
+    line = 12
+  }
+
+  finding "rule.env-name" {
+    line = 20
+  }
+
+  finding "rule.env-name" {
+    line = 14
+  }
+
+  finding "rule.env-name" {
+    line = 23
+  }
+
+  finding "rule.env-name" {
+    line = 17
+  }
+
+  finding "rule.env-name" {
+    line = 26
+  }
+
+  finding "rule.env-name" {
+    line = 19
+  }
+}
+
+test "headers, webhooks and short passwords" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+          }
+
+          env {
+            Authorization = "Bearer abcdefabcdef"
+            HEADER = "Authorization: Bearer abcdefabcdef"
+            BASIC = "Basic dXNlcjpwYXNzd29yZA=="
+            HOOK = "https://hooks.slack.com/services/T00000000/B00000000/abcdefghijklmnopqrstuvwx"
+            URL = "postgres://u:p@h"
+            ENCODED = "redis://:%40a@redis:6379/0"
+            JSON = "{\"authorization\": \"bearer abcdefabcdef\"}"
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.env-shape" {
+    line = 11
+  }
+
+  finding "rule.env-shape" {
+    line = 13
+  }
+
+  finding "rule.env-shape" {
+    line = 16
+  }
+
+  finding "rule.env-shape" {
+    line = 12
+  }
+
+  finding "rule.env-shape" {
+    line = 14
+  }
+
+  finding "rule.env-shape" {
+    line = 17
+  }
+
+  finding "rule.env-shape" {
+    line = 15
+  }
+}
+
+test "variables that hold no secret" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "docker"
+
+          config {
+            image = "nginx:1.27.4"
+          }
+
+          env {
+            A_PASSWORD = ""
+            ALLOW_EMPTY_PASSWORD = "true"
+            DB_PASSWORD = "$${NOMAD_META_pw}"
+            DB_PASS = "/run/secrets/db"
+            MYSQL_PWD = "secrets/mysql"
+            PASSWORD_FILE = "x"
+            PGPASSFILE = "local/pgpass"
+            TOKEN_FILE = "/x"
+            K8S_SECRET_NAME = "x"
+            PWD = "app"
+            OLDPWD = "app"
+            COMPASS = "north"
+            BYPASS = "internal"
+            BYPASS_CACHE = "on"
+            PASSTHROUGH = "host"
+            PROXY_PASS = "http://backend:8080/api"
+            PASSWORD_RESET_URL = "https://example.com/reset"
+            PASSWORD_POLICY = "strong"
+            PASSWORDLESS = "on"
+            KEYSPACE = "app"
+            SORT_KEY = "created_at"
+            PRIMARY_KEY = "id"
+            PUBLIC_KEY = "ssh-ed25519 abc"
+            CACHE_KEY_PREFIX = "app:v1:"
+            TLS_KEY = "tls.key"
+            ACCESS_KEY_ID = "abc"
+            SECRET_KEY_REF = "db"
+            TOKEN_ENDPOINT = "https://a.example.com/token"
+            OAUTH_TOKEN = "https://a.example.com/token"
+            MAX_TOKENS = "4096"
+            TOKENIZER = "bpe"
+            TOKEN_TTL = "1h"
+            AUTH_TOKEN_HEADER = "X-Auth"
+            SECRETS_DIR = "x"
+            AUTHORIZATION = "enabled"
+            SCHEME = "Bearer"
+            AUTH_TYPE = "Basic authentication"
+            AUTH_HEADER = "Bearer $${TOKEN}"
+            WANTS = "Authorization: Bearer <token>"
+            HINT = "use Bearer authentication"
+            DSN = "postgres://web@db/web"
+            DSN_FORMAT = "postgres://%s:%s@db/web"
+            LINK = "http://example.com:8080/a@b"
+            CHAT = "https://hooks.slack.com/services/$${NOMAD_META_hook}"
+            SLACK_DOCS = "https://api.slack.com/messaging/webhooks"
+            UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+            IMAGE = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            SECRET_TEMPLATE_TOKEN = "{{ token }}"
+            API_KEY = "env:API_KEY"
+            RELATIVE_TOKEN = "./token"
+            PARENT_TOKEN = "../token"
+            TLS_PRIVATE_KEY = "certs/tls.key"
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "an option and its value" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            args = [
+              "--password",
+              "hunter2",
+              "--user",
+              "web",
+              "-api-key",
+              "abc=",
+              "--db.passwd",
+              "abc",
+              "--token",
+              "--verbose",
+              "--no-password=hunter2",
+              "--requirepass",
+              "hunter2",
+              "run --no-wait --use-token TOKEN=abc",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.args" {
+    line = 10
+  }
+
+  finding "rule.args" {
+    line = 14
+  }
+
+  finding "rule.args" {
+    line = 16
+  }
+
+  finding "rule.args" {
+    line = 19
+  }
+
+  finding "rule.args" {
+    line = 21
+  }
+
+  finding "rule.args" {
+    line = 22
+  }
+}
+
+test "variables in arguments" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            args = [
+              "-e",
+              "DB_PASSWORD=abc",
+              "--env=DB_PASSWORD=abc",
+              "--env='API_KEY=abc'",
+              "-Dapp.datasource.password=abc",
+              "-eDB_PASSWORD=abc",
+              "-e PGPASSWORD=abc",
+              "--set=api.token=abc",
+              "DB_PASS=abc",
+              "-e=DB_PASSWORD=abc",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.args" {
+    line = 10
+  }
+
+  finding "rule.args" {
+    line = 11
+  }
+
+  finding "rule.args" {
+    line = 12
+  }
+
+  finding "rule.args" {
+    line = 13
+  }
+
+  finding "rule.args" {
+    line = 14
+  }
+
+  finding "rule.args" {
+    line = 15
+  }
+
+  finding "rule.args" {
+    line = 16
+  }
+
+  finding "rule.args" {
+    line = 17
+  }
+
+  finding "rule.args" {
+    line = 18
+  }
+}
+
+test "scripts" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            args = [
+              "-c",
+              "PGPASSWORD=abc psql",
+              "-c",
+              "cd /srv; export TOKEN='abc'; run",
+              "-c",
+              "(API_KEY=abc run)",
+              "app --verbose --password hunter2 --user web",
+              "run --user web --password \"hunter2\"",
+              "-lc",
+              "echo | MYSQL_PWD=abc mysql\n",
+              "host=db user=web password=abc",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.args" {
+    line = 10
+  }
+
+  finding "rule.args" {
+    line = 12
+  }
+
+  finding "rule.args" {
+    line = 14
+  }
+
+  finding "rule.args" {
+    line = 15
+  }
+
+  finding "rule.args" {
+    line = 16
+  }
+
+  finding "rule.args" {
+    line = 18
+  }
+
+  finding "rule.args" {
+    line = 19
+  }
+}
+
+test "headers in arguments" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            args = [
+              "--header=Authorization: Bearer abcdefabcdef",
+              "-H",
+              "Authorization: Basic dXNlcjpwYXNzd29yZA==",
+              "Authorization: Bearer $${TOKEN}",
+              "postgres://u:p@h",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+
+  finding "rule.args" {
+    line = 9
+  }
+
+  finding "rule.args" {
+    line = 11
+  }
+
+  finding "rule.args" {
+    line = 13
+  }
+}
+
+test "arguments that hold no secret" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            args = [
+              "--password-file",
+              "/run/secrets/db",
+              "--password",
+              "/run/secrets/db",
+              "--token",
+              "$${TOKEN}",
+              "serve",
+              "--no-password",
+              "web",
+              "--use-token",
+              "server",
+              "--pass-credentials",
+              "web",
+              "--credentials",
+              "account.json",
+              "--password-stdin",
+              "registry.example.com",
+              "--password",
+              "",
+              "--token-ttl",
+              "10m",
+              "create-token",
+              "web",
+              "reset-password bob",
+              "--tokens",
+              "4096",
+              "-p",
+              "x",
+              "-e",
+              "DB_PASSWORD_FILE=abc",
+              "--env=DB_PASSWORD=$${PW}",
+              "PGPASSWORD=$DB_PASSWORD psql",
+              "PGPASSWORD=\"$(cat secrets/pg)\" psql",
+              "TOKEN=`cat x` run",
+              "connect(password=os.environ[\"X\"], token=getenv(\"X\"))",
+              "password=getenv('X')",
+              "s/password=.*/password=new/",
+              "--password -v",
+              "PASSWORD= run",
+              "PASSWORD='' run",
+              "--require-token yes",
+              "run --no-wait --use-token server",
+              "[ -n \"$TOKEN\" ] && run",
+              "secret",
+              "password",
+            ]
+          }
+        }
+      }
+    }
+  EOT
+}
+
+test "an argument after a list" {
+  job = <<-EOT
+    job "web" {
+      group "app" {
+        task "app" {
+          driver = "exec"
+
+          config {
+            command = "/bin/app"
+            args = [["--password"], "web", 8080, "abc"]
+          }
+        }
+      }
+    }
+  EOT
+}
