@@ -1,7 +1,9 @@
 package policies
 
+import "unicode/utf8"
+
 // globMatch reports whether pattern matches all of s: `*` stands for any text,
-// `/` included (job IDs hold it), `?` for one byte, everything else for itself.
+// `/` included (job IDs hold it), `?` for one character, everything else for itself.
 func globMatch(pattern, s string) bool {
 	star, retry := -1, 0
 	p, i := 0, 0
@@ -10,7 +12,11 @@ func globMatch(pattern, s string) bool {
 		case p < len(pattern) && pattern[p] == '*':
 			star, retry = p, i
 			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+		case p < len(pattern) && pattern[p] == '?':
+			_, size := utf8.DecodeRuneInString(s[i:])
+			p++
+			i += size
+		case p < len(pattern) && pattern[p] == s[i]:
 			p++
 			i++
 		case star >= 0: // let the last star take one byte more
