@@ -42,7 +42,7 @@ func (a *analysis) command(words []word) input {
 		}
 		if name == "sudo" {
 			var in input
-			if words, in = a.sudo(words[1:]); len(words) == 0 {
+			if words, in = a.sudo(words[0], words[1:]); len(words) == 0 {
 				return in
 			}
 			continue
@@ -70,10 +70,10 @@ func (a *analysis) command(words []word) input {
 }
 
 // sudo reads sudo's arguments and gives the command that it runs.
-func (a *analysis) sudo(args []word) ([]word, input) {
+func (a *analysis) sudo(asker word, args []word) ([]word, input) {
 	r := readOptions(args)
 	for _, d := range r.demands {
-		a.ask(args[d.index], d)
+		a.ask(asker, args[d.index], d)
 	}
 	if r.doubt >= 0 {
 		a.doubt(args[r.doubt], doubtOption)
@@ -95,7 +95,10 @@ func (a *analysis) unknown(words []word) {
 
 func (a *analysis) maySudo(w word) bool {
 	shown := w.shown()
-	return mentionsSudo(shown) || a.assigned[variable(shown)]
+	if a.known(w) != nil {
+		return a.assigned[w.ref.name]&asText != 0 || a.hides(w)
+	}
+	return mentionsSudo(shown) || a.assigned[variable(shown)] != 0 || a.hides(w)
 }
 
 // variable is the name of the variable that a word begins with, or empty.
@@ -158,7 +161,7 @@ func (a *analysis) shell(args []word, d dialect) input {
 	}
 	switch {
 	case script && i < len(args):
-		a.script(args[i].text, d)
+		a.script(args[i].text, d, args[i+1:]...)
 		return input{}
 	case script:
 		return input{}
@@ -174,17 +177,19 @@ func mentionsAny(words []word) bool {
 func (a *analysis) builtin(name string, args []word) input {
 	switch name {
 	case "eval":
-		if len(args) > 0 {
-			a.script(join(args), bash)
+		if len(args) > 0 && inOrder(args) {
+			a.inner(join(args), bash)
+		} else if len(args) > 0 && (mentionsAny(args) || a.asksLater(args)) {
+			a.doubt(args[0].where(), doubtCommand)
 		}
 	case "trap":
 		if args = withoutOptions(args); len(args) > 1 {
-			a.script(args[0].text, bash)
+			a.inner(args[0].text, bash)
 		}
 	case "alias":
 		for _, arg := range args {
 			if i := strings.IndexByte(arg.s, '='); i > 0 && mentionsSudo(arg.s) {
-				a.script(arg.after(i+1), bash)
+				a.inner(arg.after(i+1), bash)
 			}
 		}
 	}

@@ -23,6 +23,7 @@ type decoder struct {
 	builder
 	script *text
 	braces bool // the word may be one of several, {a,b}
+	end    int  // of the word in the script
 }
 
 func offset(p syntax.Pos) int { return int(p.Offset()) }
@@ -88,8 +89,14 @@ func (d *decoder) literal(from, to int, q quoting) {
 			at := t.sourceOf(i, i+2)
 			i++
 			d.add(t.s[i], char{start: at.start, end: at.end})
-		case q == unquoted && (strings.IndexByte("*?[", c) >= 0 || c == '{' && d.braces && expandsBraces(t.s[i:to])):
-			d.opaque(i, i+1, false)
+		case q == unquoted && (c == '*' || c == '?' || c == '[' && strings.Contains(t.s[i:max(i, d.end)], "]")):
+			end := closing(t.s[i:to], '[', ']')
+			d.opaque(i, i+end, false)
+			i += end - 1
+		case q == unquoted && c == '{' && d.braces && expandsBraces(t.s[i:d.end]):
+			end := closing(t.s[i:to], '{', '}')
+			d.opaque(i, i+end, true)
+			i += end - 1
 		default:
 			d.copy(i)
 		}
@@ -109,6 +116,24 @@ func escapes(c byte, q quoting) bool {
 		return strings.IndexByte("$`\\", c) >= 0
 	}
 	return false
+}
+
+// closing is the length of what stands in brackets at the start of s; 1 where it
+// is something else, or does not end here.
+func closing(s string, left, right byte) int {
+	depth := 0
+	for i := range len(s) {
+		switch s[i] {
+		case left:
+			depth++
+		case right:
+			depth--
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return 1
 }
 
 func expandsBraces(s string) bool {

@@ -88,7 +88,7 @@ func (t Template) found() []Found {
 
 // suspicious is a cheap first look: a string that is not has nothing to be found.
 func suspicious(s string) bool {
-	return mentionsSudo(s) || strings.ContainsAny(s, "$`{")
+	return mentionsSudo(s) || strings.ContainsAny(s, "$`{") || expands(s) && mayAsk(s)
 }
 
 // holds: with the edits made there is nothing left to mend, and no doubt more.
@@ -146,7 +146,12 @@ func mendedArgs(args []string, found []Found) []string {
 type analysis struct {
 	found    []Found
 	depth    int                // of scripts in scripts
-	assigned map[string]bool    // variables that a script gives a value with sudo in it
+	assigned map[string]given   // variables that a script gives a value with sudo in it
+	lists    map[string]*values // what arrays and $@ of the shell at hand hold
+	steps    int                // of the expansion at hand
+	lines    int                // that were read of what lists make of commands
+	tellings int                // demands and doubts, those told before as well
+	told     bool               // what the lists of the command at hand hold was told already
 	doubted  map[[2]string]bool // doubts are told once for each script and word
 }
 
@@ -171,7 +176,15 @@ func (a *analysis) sorted() []Found {
 }
 
 // ask notes a word that asks for the environment.
-func (a *analysis) ask(w word, d demand) {
+func (a *analysis) ask(asker, w word, d demand) {
+	for _, from := range []word{w, asker} {
+		if w.list != asker.list && from.list.uncertain() {
+			a.doubt(from.where(), doubtOption)
+			return
+		}
+	}
+	a.tellings++
+	d.fixed = d.fixed && (w.list == nil || w.list == asker.list) // others may use the list as well
 	f := Found{Index: w.root.index, Arg: w.s, Script: w.script != nil}
 	if w.opaqueWithin(0, len(w.s)) {
 		f.Arg = w.shown()
@@ -185,7 +198,15 @@ func (a *analysis) ask(w word, d demand) {
 	default:
 		a.cut(&f, w, d)
 	}
-	a.found = append(a.found, f)
+	if !slices.ContainsFunc(a.found, f.same) {
+		a.found = append(a.found, f)
+	}
+}
+
+// same: one word is found once, however many ways lead to it.
+func (f Found) same(g Found) bool {
+	return f.Index == g.Index && f.Start == g.Start && f.End == g.End && f.Doubt == g.Doubt && f.Whole == g.Whole &&
+		(f.Mend == nil) == (g.Mend == nil) && (f.Mend == nil || *f.Mend == *g.Mend)
 }
 
 // cut finds the edit that takes a word, or letters of it, out of the string.
@@ -268,6 +289,7 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // doubt notes what cannot be told before run time.
 func (a *analysis) doubt(w word, why string) {
+	a.tellings++
 	at := w.source()
 	f := Found{Index: w.root.index, Start: at.start, End: at.end, Arg: w.shown(), Script: w.script != nil}
 	key := [2]string{w.root.src, why + f.Arg}

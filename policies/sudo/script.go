@@ -64,9 +64,18 @@ func dialectOf(script string) dialect {
 	return d
 }
 
-// script reads a shell script: every command in it, wherever it stands.
-func (a *analysis) script(t text, d dialect) {
-	if !t.worthReading() && len(a.assigned) == 0 {
+// script reads a shell script that a shell of its own runs, with the words after it:
+// every command in it, wherever it stands.
+func (a *analysis) script(t text, d dialect, args ...word) {
+	outer := a.lists
+	a.lists = withPositional(args)
+	a.inner(t, d)
+	a.lists = outer
+}
+
+// inner reads a script that the shell at hand runs itself.
+func (a *analysis) inner(t text, d dialect) {
+	if !t.worthReading() && len(a.assigned) == 0 && !a.listsSudo() {
 		return
 	}
 	if a.depth >= maxDepth {
@@ -81,7 +90,8 @@ func (a *analysis) script(t text, d dialect) {
 		return
 	}
 	s := &script{analysis: a, text: &t}
-	syntax.Walk(file, s.assignment)
+	syntax.Walk(file, s.function)
+	syntax.Walk(file, s.note)
 	syntax.Walk(file, s.node)
 }
 
@@ -127,22 +137,8 @@ func failedAt(err error) int {
 // script is one script on the way through it.
 type script struct {
 	*analysis
-	text *text
-}
-
-// assignment notes variables that may hold sudo.
-func (s *script) assignment(n syntax.Node) bool {
-	assign, ok := n.(*syntax.Assign)
-	if !ok || assign.Name == nil || assign.Value == nil {
-		return true
-	}
-	if mentionsSudo(s.word(assign.Value).s) {
-		if s.assigned == nil {
-			s.assigned = map[string]bool{}
-		}
-		s.assigned[assign.Name.Value] = true
-	}
-	return true
+	text      *text
+	functions []*syntax.FuncDecl
 }
 
 func (s *script) node(n syntax.Node) bool {
@@ -159,12 +155,14 @@ func (s *script) node(n syntax.Node) bool {
 
 // statement reads a simple command, and what it is fed.
 func (s *script) statement(stmt *syntax.Stmt) {
+	s.redirected(stmt)
 	call, ok := stmt.Cmd.(*syntax.CallExpr)
 	if !ok {
 		return
 	}
+	s.processes(call)
 	words := s.words(call)
-	in := s.command(words)
+	in := s.call(words)
 	for _, r := range stmt.Redirs {
 		body, ok := s.body(r)
 		switch {
@@ -177,35 +175,36 @@ func (s *script) statement(stmt *syntax.Stmt) {
 	}
 }
 
-// script in a script: the text of one is made of the other.
-func (s *script) script(t text, d dialect) { s.analysis.script(t, d) }
-
-// pipe reads what cat and echo hand to a shell.
-func (s *script) pipe(n *syntax.BinaryCmd) {
-	reader := s.dry(n.Y)
-	call, ok := n.X.Cmd.(*syntax.CallExpr)
-	if !reader.script || !ok || len(call.Args) == 0 {
-		return
+// call reads a command as it stands, and as what its lists may make of it.
+func (s *script) call(words []word) input {
+	lines, exact := s.expanded(words)
+	if lines == nil {
+		return s.command(words)
 	}
-	words := s.words(call)
-	switch name, _ := words[0].name(); {
-	case name == "echo" && len(words) > 1:
-		s.script(join(echoed(words[1:])), reader.dialect)
-	case name == "cat" && len(words) == 1:
-		for _, r := range n.X.Redirs {
-			if body, ok := s.body(r); ok {
-				s.script(body, reader.dialect)
-			}
+	if len(lines) > 1 || s.depth > 1 {
+		s.lines += len(lines)
+	}
+	var in input
+	before := s.tellings
+	for _, line := range lines {
+		if got := s.command(line); got.script {
+			in = got
 		}
 	}
+	if exact {
+		return in
+	}
+	s.told = s.tellings > before
+	got := s.command(words)
+	s.told = false
+	if got.script {
+		in = got
+	}
+	return in
 }
 
-func echoed(args []word) []word {
-	for len(args) > 1 && len(args[0].s) == 2 && args[0].s[0] == '-' {
-		args = args[1:]
-	}
-	return args
-}
+// script in a script: the text of one is made of the other.
+func (s *script) script(t text, d dialect) { s.analysis.script(t, d) }
 
 // dry is what a statement does with its input; nothing is noted.
 func (s *script) dry(stmt *syntax.Stmt) input {
@@ -223,24 +222,6 @@ func isInput(r *syntax.Redirect) bool {
 		return r.N == nil || r.N.Value == "0"
 	}
 	return false
-}
-
-// writesScript: a here-document goes into a file, by cat or tee, that is a shell
-// script.
-func (s *script) writesScript(stmt *syntax.Stmt, words []word, body string) bool {
-	if len(words) == 0 {
-		return false
-	}
-	name, _ := words[0].name()
-	if name != "cat" && name != "tee" && name != "sudo" {
-		return false
-	}
-	for _, r := range stmt.Redirs {
-		if r.Op == syntax.RdrOut || r.Op == syntax.AppOut || r.Op == syntax.RdrClob {
-			words = append(words, s.word(r.Word))
-		}
-	}
-	return slices.ContainsFunc(words[1:], func(w word) bool { return isScript(w.s, body) })
 }
 
 // body is what a here-document or here-string feeds.
@@ -270,10 +251,11 @@ func (s *script) words(call *syntax.CallExpr) []word {
 func (s *script) word(w *syntax.Word) word {
 	d := decoder{script: s.text, builder: builder{root: s.text.root}}
 	d.braces = strings.Contains(s.text.s[offset(w.Pos()):offset(w.End())], "{")
+	d.end = offset(w.End())
 	for _, p := range w.Parts {
 		d.part(p, unquoted)
 	}
-	return word{text: d.text(), script: s.text, from: offset(w.Pos()), to: offset(w.End())}
+	return word{text: d.text(), script: s.text, from: offset(w.Pos()), to: offset(w.End()), ref: s.referenceOf(w)}
 }
 
 // splitString reads the value of env -S, which has words and quotes much as a

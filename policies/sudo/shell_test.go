@@ -141,6 +141,61 @@ var shellCases = []struct{ name, script, want, doubts string }{
 	{"opaque words before a shell", `$PREFIX bash -c "sudo -E x"`, "", "$PREFIX"},
 	{"opaque escape", `sudo $'-\x45' x`, "", `$'-\x45'`},
 	{"opaque in a nested script", `bash -c "sudo $FLAGS x"`, "", "$FLAGS"},
+	{"an array as the command", "cmd=(sudo -E run --x)\n\"${cmd[@]}\"", "cmd=(sudo run --x)\n\"${cmd[@]}\"", ""},
+	{"an array after exec", `cmd=(sudo -nE x); exec "${cmd[@]}"`, `cmd=(sudo -n x); exec "${cmd[@]}"`, ""},
+	{"an array, appended to", `cmd=(sudo -n); cmd+=(-E x); ${cmd[*]}`, `cmd=(sudo -n); cmd+=( x); ${cmd[*]}`, ""},
+	{"an array, the last of two", `cmd=(ls); cmd=(sudo -E x); "${cmd[@]}"`, `cmd=(ls); cmd=(sudo x); "${cmd[@]}"`, ""},
+	{"an array without a demand", `cmd=(sudo ls); cmd+=(-l); "${cmd[@]}"; a=(-n); sudo "${a[@]}"`, "", ""},
+	{"an array that only ends", `cmd+=(-E x); "${cmd[@]}"`, "", `"${cmd[@]}"`},
+	{"an array by its parts", `cmd[0]=sudo; cmd[1]=-E; "${cmd[@]}"`, "", `"${cmd[@]}"`},
+	{"an array, its first word", `cmd=(sudo -E x); $cmd ls`, "", "$cmd"},
+	{"an array, a part of it", `cmd=(a sudo -E x); "${cmd[@]:1}"`, "", `"${cmd[@]:1}"`},
+	{"an array of options may have other uses", `a=(-E x); grep "${a[@]}"; sudo "${a[@]}"`, "", "!"},
+	{"an array of options, one of two", `a=(-E x); grep "${a[@]}"; a=(ls); sudo "${a[@]}"`, "", `"${a[@]}"`},
+	{"an array in eval", `a=(sudo -E x); eval "${a[@]}"`, `a=(sudo x); eval "${a[@]}"`, ""},
+	{"an array of itself", `a=(sudo); a=("${a[@]}" -E); "${a[@]}"`, "", `"${a[@]}" "${a[@]}"`},
+	{"set --", `set -- sudo -E x; "$@"`, `set -- sudo x; "$@"`, ""},
+	{"set --, split", "set -- sudo -E x; $*", "set -- sudo x; $*", ""},
+	{"set and shift", `set -- a sudo -E x; shift; "$@"`, "", `"$@"`},
+	{"set of options", `set -- -E x; sudo "$@"`, "", `"$@"`},
+	{"options of the shell", `set -eu -o pipefail; sudo ls -E`, "", ""},
+	{"a function's arguments", `run() { echo "+ $*"; "$@"; }; run sudo -E x; run sudo y; run ls -E`, `run() { echo "+ $*"; "$@"; }; run sudo x; run sudo y; run ls -E`, ""},
+	{"a function's arguments, handed on", `run() { "$@"; }; main() { run "$@"; }; main sudo -E x`, `run() { "$@"; }; main() { run "$@"; }; main sudo x`, ""},
+	{"a function's arguments as options", `s() { sudo "$@"; }; s -E x`, "", `"$@" !`},
+	{"another function's arguments", `s() { sudo "$1"; }; g() { grep "$@"; }; g -E x`, "", `"$1"`},
+	{"read", `read -r C <<< "sudo -E x"; $C`, "", "$C"},
+	{"read from a pipe", "echo 'sudo -E x' | while read -r c; do $c; done", "", "$c"},
+	{"read without sudo", "while read -r c; do $c; done <f; sudo x", "", ""},
+	{"a loop over commands", "for c in 'sudo -E x'; do $c; done", "", "$c"},
+	{"a variable of a variable", `A=sudo; B="$A -E"; $B x`, "", "$B"},
+	{"a variable of a substitution", "C=$(echo sudo -E x); $C", "", "$C"},
+	{"printf into a variable", "printf -v C 'sudo -E x'; $C", "", "$C"},
+	{"printf into a shell", `printf 'set -e\nsudo -E x\n' | sh`, `printf 'set -e\nsudo x\n' | sh`, ""},
+	{"printf of arguments", `printf '%s\n' 'sudo -E x' 'sudo -nE y' | bash -x`, `printf '%s\n' 'sudo x' 'sudo -n y' | bash -x`, ""},
+	{"printf of words", `printf '%s %s %s\n' sudo -E x | sh`, `printf '%s %s %s\n' sudo x | sh`, ""},
+	{"printf of an option", "printf 'sudo %s x' -E | sh", "", "%s"},
+	{"echo of lines", `echo -e 'cd /x\nsudo -E x' | sh`, `echo -e 'cd /x\nsudo x' | sh`, ""},
+	{"a block into a shell", "{ echo a; echo 'sudo -E x'; } | sudo sh", "{ echo a; echo 'sudo x'; } | sudo sh", ""},
+	{"through sed into a shell", "echo 'sudo -E x' | sed s/a/b/ | sh", "", "echo 'sudo -E x' | sed s/a/b/"},
+	{"into a shell, without a demand", "curl x | sudo sh; sudo cat x | sh; echo 'sudo x' | sed p | sh", "", ""},
+	{"source", "source <(echo 'sudo -E x')", "source <(echo 'sudo x')", ""},
+	{"source, by its dot", `. <(printf 'sudo -E x\n')`, `. <(printf 'sudo x\n')`, ""},
+	{"echo into a script", "echo 'sudo -E x' > /tmp/x.sh; sh /tmp/x.sh", "echo 'sudo x' > /tmp/x.sh; sh /tmp/x.sh", ""},
+	{"printf into a script", `printf 'sudo -E x\n' >>"$D/x.sh"`, `printf 'sudo x\n' >>"$D/x.sh"`, ""},
+	{"echo through tee into a script", "echo 'sudo -E x' | sudo tee /x.sh", "echo 'sudo x' | sudo tee /x.sh", ""},
+	{"echo into another file", "echo 'sudo -E x' > /tmp/x.txt", "", ""},
+	{"quotes in the name", `su"do" -E x`, `su"do" x`, ""},
+	{"empty quotes in the name", "su''do -E x", "su''do x", ""},
+	{"an escape in the name", `s\udo -E x`, `s\udo x`, ""},
+	{"a dollar quote in the name", "su$'do' -E x", "su$'do' x", ""},
+	{"a glob as the name", "/usr/bin/sud* -E x", "", "/usr/bin/sud*"},
+	{"a glob of one letter", "sud? -E x; s[u]do -n --preserve-env y", "", "sud? s[u]do"},
+	{"braces in the name", `su{do,} -E x; {su"do",-E,x}`, "", `su{do,} {su"do",-E,x}`},
+	{"globs elsewhere", "[ -E x ]; ls -E *.c", "", ""},
+	{"braces as a value", "sudo -u {a,-E} x", "", "{a,-E}"},
+	{"a value for -E", "sudo -E=x y", "", "!"},
+	{"a blank that is none", "sudo -E\u00a0x", "", "!"},
+	{"words in quotes", "sudo '-E x'; sudo '--preserve-env x'", "", "! !"},
 	{"does not parse", "if sudo -E x", "", "?"},
 	{"does not parse, without sudo", "if x", "", ""},
 	{"nested, does not parse", `bash -c "(sudo -E x"`, "", "?"},
@@ -204,6 +259,18 @@ func TestArgs(t *testing.T) {
 		{"dash", []string{"/bin/dash", "-c", "sudo -E x"}, "/bin/dash|-c|sudo x", ""},
 		{"ash by busybox", []string{"busybox", "ash", "-c", "sudo -E x"}, "busybox|ash|-c|sudo x", ""},
 		{"not the script's arguments", []string{"sh", "-c", "exec \"$@\"", "sudo", "-E"}, "sh|-c|exec \"$@\"|sudo|-E", ""},
+		{"the script's arguments", []string{"sh", "-c", "exec \"$@\"", "--", "sudo", "-E", "x"}, "sh|-c|exec \"$@\"|--|sudo|x", ""},
+		{"the script's arguments as the command", []string{"sh", "-c", "\"$@\"", "_", "sudo", "-nE", "x"}, "sh|-c|\"$@\"|_|sudo|-n|x", ""},
+		{"the script's arguments, all of them", []string{"sh", "-c", "exec \"$0\" \"$@\"", "sudo", "-E", "x"}, "sh|-c|exec \"$0\" \"$@\"|sudo|-E|x", "!"},
+		{"the script's arguments as options", []string{"sh", "-c", "sudo \"$@\"", "_", "-E", "x"}, "sh|-c|sudo \"$@\"|_|-E|x", "!"},
+		{"the script's arguments without a demand", []string{"sh", "-c", "sudo \"$@\"", "_", "-n", "x"}, "sh|-c|sudo \"$@\"|_|-n|x", ""},
+		{"one of the script's arguments", []string{"sh", "-c", "$2 -E x", "_", "a", "sudo"}, "sh|-c|$2 x|_|a|sudo", ""},
+		{"the script's arguments after shift", []string{"sh", "-c", "shift; exec \"$@\"", "_", "a", "sudo", "-E"}, "sh|-c|shift; exec \"$@\"|_|a|sudo|-E", "\"$@\""},
+		{"the script's arguments in eval", []string{"sh", "-c", "eval \"$@\"", "_", "sudo", "-E"}, "sh|-c|eval \"$@\"|_|sudo|-E", "\"$@\""},
+		{"the script's arguments as text", []string{"sh", "-c", "echo \"$@\"", "_", "sudo", "-E"}, "sh|-c|echo \"$@\"|_|sudo|-E", ""},
+		{"two words in one element", []string{"sudo", "-E x"}, "sudo|-E x", "!"},
+		{"a value for -E", []string{"sudo", "-E=x", "y"}, "sudo|-E=x|y", "!"},
+		{"no shell for the elements", []string{"sudo", "$X", "*"}, "sudo|$X|*", ""},
 		{"a file's arguments", []string{"bash", "local/run.sh", "-c", "sudo -E"}, "bash|local/run.sh|-c|sudo -E", ""},
 		{"in both", []string{"sudo", "-E", "bash", "-c", "sudo -E x"}, "sudo|bash|-c|sudo x", ""},
 		{"lines", []string{"sh", "-c", "set -e\nsudo -E a\nsudo -E b\n"}, "sh|-c|set -e\nsudo a\nsudo b\n", ""},
@@ -285,6 +352,19 @@ func TestTemplate(t *testing.T) {
 				t.Errorf("cannot tell (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Lists that stand for each other are not followed without end, nor passed over.
+func TestListsWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{
+		`f() { ` + strings.Repeat("f \"$@\" \"$@\" \"$@\"\n", 60) + `"$@"; }; f sudo -E x`,
+		strings.Repeat("set -- 'eval \"$1\"; eval \"$1\"' sudo -E\n", 60) + `eval "$1"`,
+	} {
+		if found := sudo.InArgs([]string{"sh", "-c", script}); len(found) == 0 {
+			t.Errorf("nothing is said about %.60q", script)
+		}
 	}
 }
 

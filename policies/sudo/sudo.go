@@ -85,12 +85,24 @@ func (r *reader) long(arg word) {
 	}
 	option := longOption(name)
 	r.mode(option)
-	if option == "preserve-env" {
+	switch {
+	case option == "preserve-env":
 		r.demands = append(r.demands, demand{index: r.next, fixed: !arg.isMulti()})
+	case option == "" && longOption(letters(name)) == "preserve-env": // sudo refuses the line
+		r.demands = append(r.demands, demand{index: r.next})
 	}
 	if r.step(arg); longWithValue[option] && !hasValue {
 		r.value()
 	}
+}
+
+// letters is the beginning of a long option's name that can be one.
+func letters(name string) string {
+	end := strings.IndexFunc(name, func(c rune) bool { return c != '-' && (c < 'a' || c > 'z') })
+	if end < 0 {
+		return name
+	}
+	return name[:end]
 }
 
 // mode keeps what decides whether a command is run.
@@ -111,7 +123,7 @@ var shortModes = map[byte]string{
 // the whole line then) count as options without a value.
 func (r *reader) short(arg word) {
 	var asked []int
-	kept := 0
+	kept, known := 0, true
 	i := 1
 	for ; i < len(arg.s) && !arg.isOpaque(i) && !takesValue(arg.s[i]); i++ {
 		switch c := arg.s[i]; {
@@ -120,8 +132,9 @@ func (r *reader) short(arg word) {
 			return
 		case c == 'E':
 			asked = append(asked, i)
-		case c != '\n' && c != '\r' && c != ' ': // a line end in a heredoc is no option
+		case strings.TrimRight(arg.s[i:], "\r\n ") != "": // a line end in a heredoc is no option
 			kept++
+			known = known && strings.IndexByte(shortAlone, c) >= 0
 		}
 		r.mode(shortModes[arg.s[i]])
 	}
@@ -130,7 +143,7 @@ func (r *reader) short(arg word) {
 		if kept == 0 && i == len(arg.s) {
 			asked = nil
 		}
-		r.demands = append(r.demands, demand{index: r.next, letters: asked, fixed: !opaque})
+		r.demands = append(r.demands, demand{index: r.next, letters: asked, fixed: !opaque && known})
 	}
 	if opaque {
 		r.doubtful()
@@ -160,6 +173,10 @@ func (r *reader) value() {
 		r.step(r.args[r.next])
 	}
 }
+
+// shortAlone are the short options without a value. A word with others in it is
+// mistyped: what would be left of it without the E is nothing that anybody meant.
+const shortAlone = "ABbEeHiKklNnPSsVv"
 
 func takesValue(letter byte) bool { return strings.IndexByte("aCcDghpRrTtUu", letter) >= 0 }
 

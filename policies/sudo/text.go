@@ -158,6 +158,9 @@ type word struct {
 	text
 	script   *text // the script that it stands in; nil for an element of an argument list
 	from, to int   // its bytes there, quotes and all
+	ref      reference
+	list     *list // that it came out of; nil where it stands itself
+	use      *word // what stands for the list
 }
 
 // source is where the word stands in its root.
@@ -177,19 +180,87 @@ func (w word) shown() string {
 // worthReading: a script without sudo is parsed only if something in it may turn
 // out to be sudo, and something else asks for the environment.
 func (t text) worthReading() bool {
-	if mentionsSudo(t.root.src) {
+	if mentionsSudo(t.root.src) || mentionsSudo(t.s) {
 		return true
 	}
-	mayAsk := strings.Contains(t.s, "-") && (strings.Contains(t.s, "E") || strings.Contains(t.s, "--p"))
-	return mayAsk && (strings.ContainsAny(t.s, "$`*?[{") || t.opaqueWithin(0, len(t.s)))
+	return mayAsk(t.s) && (expands(t.s) || t.opaqueWithin(0, len(t.s)))
 }
 
-// mentionsSudo reports whether a text has to do with sudo at all.
-func mentionsSudo(s string) bool {
-	for i := 0; i+4 <= len(s); i++ {
-		if strings.EqualFold(s[i:i+4], "sudo") {
+// expands: a shell makes something else of a part of the text.
+func expands(s string) bool { return strings.ContainsAny(s, "$`*?[{") }
+
+// mayAsk is a cheap first look for an option that asks for the environment: an E
+// or what --preserve-env begins with, in a word that begins with a dash.
+func mayAsk(s string) bool {
+	for i := range len(s) {
+		if s[i] == '-' && (i == 0 || !inName(s[i-1])) && asksAt(s[i+1:]) {
 			return true
 		}
 	}
 	return false
+}
+
+func asksAt(option string) bool {
+	const long = "-pre"
+	matched := 0
+	for i := range len(option) {
+		switch c := option[i]; {
+		case c == 'E':
+			return true
+		case isQuoting(c):
+		case c <= ' ':
+			return false
+		case matched >= 0 && c == long[matched]:
+			if matched++; matched == len(long) {
+				return true
+			}
+		default:
+			matched = -1
+		}
+		if matched < 0 && i > 0 && option[0] == '-' { // a long option of another name
+			return false
+		}
+	}
+	return false
+}
+
+func isQuoting(c byte) bool { return c == '\'' || c == '"' || c == '\\' }
+
+// mentionsSudo reports whether a text has to do with sudo at all, however it is
+// quoted.
+func mentionsSudo(s string) bool {
+	for i := 0; i+4 <= len(s); i++ {
+		if c := s[i]; (c == 's' || c == 'S') && spellsSudo(s[i+1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func spellsSudo(s string) bool {
+	const tail = "udo"
+	k := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c|0x20 == tail[k]:
+			if k++; k == len(tail) {
+				return true
+			}
+		case isQuoting(c) || c == '\n' && i > 0 && s[i-1] == '\\':
+		case c == '$' && i+1 < len(s) && isQuoting(s[i+1]):
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// inOrder: the words stand in the source in this order, so that they can be joined.
+func inOrder(words []word) bool {
+	for i := 1; i < len(words); i++ {
+		if words[i-1].root != words[i].root || words[i-1].source().end > words[i].source().start {
+			return false
+		}
+	}
+	return true
 }
