@@ -30,6 +30,11 @@ func Waivable(rule string) bool { return rule != expiredRule }
 // name in src, in the style of what is there; every other byte stays. The block is
 // that of a policy, or one that asks for a policy of the library.
 func AddExceptions(src []byte, blockType, name string, waivers []Waiver) ([]byte, error) {
+	for _, w := range waivers {
+		if i := slices.IndexFunc(w.Jobs, func(id string) bool { return strings.ContainsAny(id, "*?") }); i >= 0 {
+			return nil, fmt.Errorf("an exception for the job %q would be one for others too, since * and ? in it are globs; write it by hand; nothing was written", w.Jobs[i])
+		}
+	}
 	file, diags := hclsyntax.ParseConfig(src, "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return nil, fmt.Errorf("reading the %s %q: %w", blockType, name, diags)

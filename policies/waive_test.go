@@ -54,6 +54,16 @@ func TestAddExceptions(t *testing.T) {
 	}
 }
 
+func TestAddExceptionsForMoreThanWasMeant(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"x*", "a?b"} {
+		got, err := policies.AddExceptions([]byte("policy \"p\" {\n}\n"), "policy", "p", []policies.Waiver{waiver("web", id)})
+		if err == nil || got != nil || !strings.Contains(err.Error(), id) {
+			t.Errorf("%s: %q, %v", id, got, err)
+		}
+	}
+}
+
 // What is written is formatted as HCL's own formatter would, and quoted.
 func TestAddExceptionsFormatted(t *testing.T) {
 	t.Parallel()

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
 
@@ -225,40 +222,4 @@ func (l *Live) spliced() *api.JobSubmission {
 	sub := *l.Submission
 	sub.Source = string(src)
 	return &sub
-}
-
-// hunkHeader is "@@ -from,lines +to,lines @@"; a single line leaves its count out.
-var hunkHeader = regexp.MustCompile(`(?m)^@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@$`)
-
-// unified is a diff that tools can apply.
-func unified(name string, before, after []byte) string {
-	return renumbered(udiff.Unified("a/"+name, "b/"+name, string(before), string(after)))
-}
-
-// renumbered corrects where hunks begin in the new text: the library forgets the
-// lines between two edits of one hunk, and git goes by that number.
-func renumbered(diff string) string {
-	shift := 0
-	return hunkHeader.ReplaceAllStringFunc(diff, func(header string) string {
-		m := hunkHeader.FindStringSubmatch(header)
-		from, _ := strconv.Atoi(m[1])
-		old, now := lines(m[2]), lines(m[4])
-		to := from + shift
-		switch { // a side without lines is numbered by the line before it
-		case old == 0 && now > 0:
-			to++
-		case old > 0 && now == 0:
-			to--
-		}
-		shift += now - old
-		return fmt.Sprintf("@@ -%s%s +%d%s @@", m[1], m[2], to, m[4])
-	})
-}
-
-func lines(count string) int {
-	if count == "" {
-		return 1
-	}
-	n, _ := strconv.Atoi(count[1:])
-	return n
 }

@@ -185,3 +185,19 @@ func (a *attributes) assertion(name string, sees map[string][]string) *policies.
 	a.diags = append(a.diags, diags...)
 	return out
 }
+
+// asserted judges what a gate saw by its assert, or without one by what is plain, and
+// adds to the words for it why not.
+func asserted(a *policies.Assertion, plain bool, saw, name string, value func() cty.Value) (bool, string) {
+	if a == nil {
+		return plain, saw
+	}
+	ok, err := a.Holds(map[string]cty.Value{name: value()})
+	switch {
+	case err != nil:
+		return false, saw + fmt.Sprintf(", assert: %v", err)
+	case !ok:
+		return false, saw + ", the assert does not hold"
+	}
+	return true, saw
+}

@@ -192,17 +192,10 @@ func (g *httpGate) unanswered(ctx context.Context, err error) string {
 
 func (g *httpGate) judge(resp *http.Response, body string) (bool, string) {
 	saw := fmt.Sprintf("status %d", resp.StatusCode)
-	ok, err := resp.StatusCode >= 200 && resp.StatusCode < 300, error(nil)
-	if g.assert != nil {
-		ok, err = g.assert.Holds(map[string]cty.Value{"response": responseValue(resp, body)})
-	}
-	switch {
-	case err != nil:
-		saw += fmt.Sprintf(", assert: %v", err)
-	case ok:
+	fine := resp.StatusCode >= 200 && resp.StatusCode < 300
+	ok, saw := asserted(g.assert, fine, saw, "response", func() cty.Value { return responseValue(resp, body) })
+	if ok {
 		return true, saw
-	case g.assert != nil:
-		saw += ", the assert does not hold"
 	}
 	if to := resp.Header.Get("Location"); to != "" && !g.follow {
 		saw += ", a redirect to " + clip(to)

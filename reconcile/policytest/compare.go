@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/hashicorp/hcl/v2"
 
 	"nomad-reconcile/reconcile"
@@ -180,7 +179,7 @@ func (t *trial) compareText(got []byte) []Failure {
 	}
 	return []Failure{{
 		Place: t.fixed.at, Message: "the fixed text is not the expected one",
-		Diff: udiff.Unified("expected", "fixed", string(t.fixed.bytes), string(got)),
+		Diff: reconcile.Unified("expected", "fixed", t.fixed.bytes, got),
 	}}
 }
 
