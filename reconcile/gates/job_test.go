@@ -102,13 +102,16 @@ func TestJobGateWaits(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	own := c.run(sleepers("web", 0))
-	c.server.Fault(nomadtest.Fault{Path: "/v1/job/late", Status: 503, Text: "restarting", Times: 2})
+	late := gate(t, "job", "late", "interval = \"5ms\"\nhealthy = true")
 	asked := make(chan Result, 1)
-	go func() {
-		asked <- Run(t.Context(), c, own, gate(t, "job", "late", "interval = \"5ms\"\nhealthy = true"))
-	}()
+	go func() { asked <- Run(t.Context(), c, own, late) }()
 	c.run(sleepers("late", 0))
 	if r := <-asked; !r.Passed {
+		t.Error(r.Detail)
+	}
+	// Armed when the job is there: to register it reads the same path, and must not fail.
+	c.server.Fault(nomadtest.Fault{Path: "/v1/job/late", Status: 503, Text: "restarting", Times: 2})
+	if r := Run(t.Context(), c, own, late); !r.Passed {
 		t.Error(r.Detail)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
