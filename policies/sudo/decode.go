@@ -24,6 +24,7 @@ type decoder struct {
 	script *text
 	braces bool // the word may be one of several, {a,b}
 	end    int  // of the word in the script
+	open   int  // the length of the text with the first bracket that another part closes; 0 for none
 }
 
 func offset(p syntax.Pos) int { return int(p.Offset()) }
@@ -90,17 +91,37 @@ func (d *decoder) literal(from, to int, q quoting) {
 			i++
 			d.add(t.s[i], char{start: at.start, end: at.end})
 		case q == unquoted && (c == '*' || c == '?' || c == '[' && strings.Contains(t.s[i:max(i, d.end)], "]")):
-			end := closing(t.s[i:to], '[', ']')
-			d.opaque(i, i+end, false)
-			i += end - 1
+			i += d.pattern(i, to, c, ']', false)
 		case q == unquoted && c == '{' && d.braces && expandsBraces(t.s[i:d.end]):
-			end := closing(t.s[i:to], '{', '}')
-			d.opaque(i, i+end, true)
-			i += end - 1
+			i += d.pattern(i, to, '{', '}', true)
 		default:
 			d.copy(i)
 		}
 	}
+}
+
+// pattern reads what a shell makes other words of, and gives the bytes after the
+// first that belong to it.
+func (d *decoder) pattern(from, to int, left, right byte, multi bool) int {
+	more := 0
+	if left == '[' || left == '{' {
+		more = closing(d.script.s[from:to], left, right) - 1
+		if more == 0 && d.open == 0 {
+			d.open = len(d.s) + 1
+		}
+	}
+	d.opaque(from, from+more+1, multi)
+	return more
+}
+
+// word is what was read. Where brackets reach over quotes, s["u"]do, nobody knows
+// what follows them.
+func (d *decoder) word() text {
+	if d.open > 0 {
+		d.chars[d.open-1].end = d.chars[len(d.chars)-1].end
+		d.s, d.chars = d.s[:d.open], d.chars[:d.open]
+	}
+	return d.text()
 }
 
 func (d *decoder) copy(i int) { d.add(d.script.s[i], d.script.chars[i]) }

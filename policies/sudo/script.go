@@ -255,7 +255,7 @@ func (s *script) word(w *syntax.Word) word {
 	for _, p := range w.Parts {
 		d.part(p, unquoted)
 	}
-	return word{text: d.text(), script: s.text, from: offset(w.Pos()), to: offset(w.End()), ref: s.referenceOf(w)}
+	return word{text: d.word(), script: s.text, from: offset(w.Pos()), to: offset(w.End()), ref: s.referenceOf(w)}
 }
 
 // splitString reads the value of env -S, which has words and quotes much as a
