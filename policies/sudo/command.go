@@ -20,6 +20,7 @@ const maxDepth = 16
 // input is what a command does with its standard input.
 type input struct {
 	script  bool // it is a shell that reads its script there
+	inert   bool // it is a program that runs nothing of what it reads
 	dialect dialect
 }
 
@@ -54,16 +55,20 @@ func (a *analysis) command(words []word) input {
 		switch {
 		case ok:
 			var in input
+			asker := words[0]
 			if words, in = a.wrapped(words, w); len(words) == 0 {
 				return in
+			}
+			if name == "xargs" {
+				return a.xargs(asker, words)
 			}
 		case name == "find":
 			a.find(words[1:])
 			return input{}
-		case name == "ip":
+		case name == "ip" && inNamespace(words) != nil:
 			words = inNamespace(words)
 		default:
-			return a.builtin(name, words[1:])
+			return a.builtin(name, words)
 		}
 	}
 	return input{}
@@ -88,47 +93,57 @@ func (a *analysis) sudo(asker word, args []word) ([]word, input) {
 // where it may be sudo: its name says so, a variable was given sudo, or what
 // follows asks for the environment.
 func (a *analysis) unknown(words []word) {
-	if a.maySudo(words[0]) || words[0].couldBe("sudo") && (len(readOptions(words[1:]).demands) > 0 || a.asksLater(words[1:])) {
+	if a.runs(words[0], bash, words[1:]) {
+		return
+	}
+	if a.maySudo(words[0]) || words[0].couldBe("sudo") && a.demands(words) || a.asksLater(words[1:]) {
 		a.doubt(words[0], doubtCommand)
 	}
 }
 
+// demands: what follows asks for the environment if the first word is sudo, or a
+// variable does that this word ends with: su$A. One that it begins with has a
+// command of its own before the demand, as in `G="grep -E"; $G x`.
+func (a *analysis) demands(words []word) bool {
+	rest := strings.TrimLeft(words[0].shown(), "\"${")
+	return a.given(rest, asDemand) || len(readOptions(words[1:]).demands) > 0
+}
+
 func (a *analysis) maySudo(w word) bool {
-	shown := w.shown()
 	if a.known(w) != nil {
 		return a.assigned[w.ref.name]&asText != 0 || a.hides(w)
 	}
-	return mentionsSudo(shown) || a.assigned[variable(shown)] != 0 || a.hides(w)
+	return mentionsSudo(w.shown()) || a.given(w.shown(), asText|asList) || a.hides(w)
 }
 
-// variable is the name of the variable that a word begins with, or empty.
-func variable(word string) string {
-	name, isVariable := strings.CutPrefix(strings.TrimLeft(word, `"`), "$")
-	if name = strings.TrimPrefix(name, "{"); !isVariable {
-		return ""
-	}
-	end := 0
-	for end < len(name) && inName(name[end]) {
-		end++
-	}
-	return name[:end]
-}
-
-// asksLater: somewhere in the words, a command asks for the environment.
-func (a *analysis) asksLater(words []word) bool {
-	const most = 100 // words; nobody writes more before a command
-	for i, w := range words[:min(most, len(words))] {
-		name, known := w.name()
-		_, isShell := shells[name]
-		if !known || name != "sudo" && !isShell {
-			continue
-		}
-		inner := &analysis{depth: a.depth + maxDepth/2}
-		if inner.command(words[i:]); len(inner.found) > 0 {
+// given: a variable in the word was given such a value. ${!X} is any of them.
+func (a *analysis) given(word string, how given) bool {
+	for name, has := range a.assigned {
+		if has&how != 0 && (expandsTo(word, name) || strings.Contains(word, "${!")) {
 			return true
 		}
 	}
 	return false
+}
+
+// expandsTo: the variable of that name stands in the word.
+func expandsTo(word, name string) bool {
+	for i := range len(word) {
+		if word[i] == '$' && variable(word[i:]) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// variable is the name of the variable that a text begins with, or empty.
+func variable(s string) string {
+	name := strings.TrimPrefix(s[1:], "{")
+	end := 0
+	for end < len(name) && (isLetter(name[end]) || name[end] == '_' || name[end] >= '0' && name[end] <= '9') {
+		end++
+	}
+	return name[:end]
 }
 
 // shell reads the arguments of a shell: a script after -c, else a file, else the
@@ -138,7 +153,7 @@ func (a *analysis) shell(args []word, d dialect) input {
 	i := 0
 	for ; i < len(args); i++ {
 		arg := args[i]
-		if !script && arg.isOpaque(0) && !arg.isPath() && (mentionsAny(args[i+1:]) || mentionsSudo(arg.shown())) {
+		if !script && arg.mayBeOption() && (mentionsAny(args[i+1:]) || mentionsSudo(arg.shown())) {
 			a.doubt(arg, doubtCommand)
 			return input{}
 		}
@@ -165,16 +180,28 @@ func (a *analysis) shell(args []word, d dialect) input {
 		return input{}
 	case script:
 		return input{}
+	case i < len(args) && !stdin && !isInputFile(args[i].s):
+		if !a.runs(args[i], d, args[i+1:]) && a.asksLater(args[i+1:]) {
+			a.doubt(args[i], doubtCommand)
+		}
+		return input{}
 	}
-	return input{script: stdin || i >= len(args), dialect: d}
+	return input{script: true, dialect: d}
+}
+
+// isInputFile: the file's name is that of the standard input.
+func isInputFile(name string) bool {
+	return name == "/dev/stdin" || name == "/dev/fd/0" || name == "/proc/self/fd/0"
 }
 
 func mentionsAny(words []word) bool {
 	return slices.ContainsFunc(words, func(w word) bool { return mentionsSudo(w.s) })
 }
 
-// builtin reads commands of the shell itself that take a script as an argument.
-func (a *analysis) builtin(name string, args []word) input {
+// builtin reads commands of the shell itself that take a script as an argument. Any
+// other may run what it is given, if it is not known better.
+func (a *analysis) builtin(name string, words []word) input {
+	args := words[1:]
 	switch name {
 	case "eval":
 		if len(args) > 0 && inOrder(args) {
@@ -187,11 +214,19 @@ func (a *analysis) builtin(name string, args []word) input {
 			a.inner(args[0].text, bash)
 		}
 	case "alias":
+		a.named(args)
 		for _, arg := range args {
 			if i := strings.IndexByte(arg.s, '='); i > 0 && mentionsSudo(arg.s) {
 				a.inner(arg.after(i+1), bash)
 			}
 		}
+	case "hash", "ln", "cp", "mv", "install":
+		a.named(args)
+		return input{inert: name != "install"}
+	case ".", "source":
+		return a.shell(args, bash)
+	default:
+		return a.other(name, words)
 	}
 	return input{}
 }
@@ -205,12 +240,30 @@ func withoutOptions(args []word) []word {
 
 // find runs what stands after -exec.
 func (a *analysis) find(args []word) {
+	args = filledIn(args)
 	for i, arg := range args {
 		switch arg.s {
 		case "-exec", "-execdir", "-ok", "-okdir":
 			a.command(args[i+1:])
 		}
 	}
+}
+
+// xargs runs a command with words of its input.
+func (a *analysis) xargs(asker word, words []word) input {
+	in := a.command(append(filledIn(words), asker.opaque()))
+	return input{inert: in.inert}
+}
+
+// filledIn is a command in which {} is what find or xargs puts there.
+func filledIn(words []word) []word {
+	out := slices.Clone(words)
+	for i, w := range out {
+		if w.s == "{}" {
+			out[i] = w.opaque()
+		}
+	}
+	return out
 }
 
 // inNamespace is the command of `ip netns exec NAME COMMAND`.

@@ -13,18 +13,25 @@ import (
 type destination struct {
 	dialect dialect
 	names   []word
+	reader  *word // a command that may run what it reads
 }
 
 // pipe reads what a command hands to a shell, or to tee.
 func (s *script) pipe(n *syntax.BinaryCmd) {
-	if reader := s.dry(n.Y); reader.script {
+	reader := s.dry(n.Y)
+	if reader.script {
 		s.written(n.X, destination{dialect: reader.dialect})
 		return
 	}
-	if call, ok := n.Y.Cmd.(*syntax.CallExpr); ok {
-		if names := s.files(n.Y, s.words(call)); len(names) > 0 {
-			s.written(n.X, destination{names: names})
-		}
+	call, ok := n.Y.Cmd.(*syntax.CallExpr)
+	if !ok {
+		return
+	}
+	words := s.words(call)
+	if names := s.files(n.Y, words); len(names) > 0 {
+		s.written(n.X, destination{names: names})
+	} else if !reader.inert && len(words) > 0 {
+		s.written(n.X, destination{reader: &words[0]})
 	}
 }
 
@@ -46,10 +53,15 @@ func (s *script) processes(call *syntax.CallExpr) {
 		return
 	}
 	for _, arg := range call.Args[1:] {
-		for _, p := range arg.Parts {
-			if p, ok := p.(*syntax.ProcSubst); ok && p.Op == syntax.CmdIn {
-				s.allWritten(p.Stmts, destination{dialect: d})
-			}
+		s.process(arg, destination{dialect: d})
+	}
+}
+
+// process reads what <(...) gives.
+func (s *script) process(w *syntax.Word, to destination) {
+	for _, p := range w.Parts {
+		if p, ok := p.(*syntax.ProcSubst); ok && p.Op == syntax.CmdIn {
+			s.allWritten(p.Stmts, to)
 		}
 	}
 }
@@ -96,6 +108,8 @@ func (s *script) writtenBy(stmt *syntax.Stmt, call *syntax.CallExpr, to destinat
 				s.deliver(body, to)
 			}
 		}
+	case s.isFunction(name):
+		s.unread(s.functionNamed(name).Body, to)
 	case name != "sudo":
 		s.unread(stmt, to)
 	}
@@ -104,16 +118,50 @@ func (s *script) writtenBy(stmt *syntax.Stmt, call *syntax.CallExpr, to destinat
 // unread: a command that is not understood writes a script for a shell, out of
 // words that may ask for the environment.
 func (s *script) unread(stmt *syntax.Stmt, to destination) {
-	if source := s.source(stmt); len(to.names) == 0 && mentionsSudo(source) && mayAsk(source) {
+	if source := s.source(stmt); len(to.names) == 0 && to.reader == nil && mentionsSudo(source) && mayAsk(source) {
 		s.doubt(word{text: *s.text, script: s.text, from: offset(stmt.Pos()), to: offset(stmt.End())}, doubtCommand)
 	}
 }
 
 func (s *script) deliver(t text, to destination) {
-	if len(to.names) == 0 {
+	if to.reader != nil {
+		s.hand(t, *to.reader)
+	} else if len(to.names) == 0 {
 		s.script(t, to.dialect)
 	} else if slices.ContainsFunc(to.names, func(w word) bool { return isScript(w.s, t.s) }) {
 		s.script(t, dialectOf(t.s))
+	} else {
+		s.keep(t, to.names)
+	}
+}
+
+// keep keeps what is written into files, which may be run later on.
+func (s *script) keep(t text, names []word) {
+	const most = 64 // texts of one name
+	if s.wrote == nil {
+		s.wrote = map[string][]text{}
+	}
+	for _, w := range names {
+		if name := w.fileName(); len(s.wrote[name]) < most {
+			s.wrote[name] = append(s.wrote[name], t)
+		}
+	}
+}
+
+// hand gives a text to a command that may run it.
+func (s *script) hand(t text, reader word) {
+	if t.asksInside() {
+		s.doubt(reader, doubtCommand)
+	}
+}
+
+// handAssigned: programs run what stands in their variables, such as GIT_SSH_COMMAND.
+func (s *script) handAssigned(assigns []*syntax.Assign) {
+	for _, n := range assigns {
+		if n.Value != nil {
+			value := s.word(n.Value)
+			s.hand(value.text, value)
+		}
 	}
 }
 
@@ -154,6 +202,10 @@ func unescaped(t text, verbs bool) text {
 			b.add(next[1], both)
 		case next[0] == '%' || strings.IndexByte("x0123456789uU", next[1]) >= 0:
 			both.opaque = true
+			for next[0] == '\\' && i+2 < len(t.s) && !t.chars[i+2].opaque && isHex(t.s[i+2]) {
+				i++
+				both.end = t.chars[i+1].end
+			}
 			b.add(placeholder, both)
 		default:
 			b.add(t.s[i], from)
@@ -163,6 +215,8 @@ func unescaped(t text, verbs bool) text {
 	}
 	return b.text()
 }
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
 func echoed(args []word) []word {
 	for len(args) > 1 && len(args[0].s) == 2 && args[0].s[0] == '-' {

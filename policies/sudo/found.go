@@ -24,7 +24,10 @@ func (f Found) Fixable() bool { return f.Whole || f.Mend != nil }
 // InArgs reads an argument list, the command first. Nomad's runtime
 // interpolations, ${...}, are taken for what nobody knows.
 func InArgs(args []string) []Found {
-	if len(args) == 0 || !strings.ContainsAny(args[0], "$`{") && !Runs(args[0]) || !slices.ContainsFunc(args, suspicious) {
+	if len(args) == 0 || !slices.ContainsFunc(args, suspicious) {
+		return nil
+	}
+	if !strings.ContainsAny(args[0], "$`{") && !Runs(args[0]) && !slices.ContainsFunc(args, mentionsSudo) {
 		return nil
 	}
 	found := inArgs(args)
@@ -146,8 +149,10 @@ func mendedArgs(args []string, found []Found) []string {
 type analysis struct {
 	found    []Found
 	depth    int                // of scripts in scripts
-	assigned map[string]given   // variables that a script gives a value with sudo in it
+	looks    int                // ahead, that this is within
+	assigned map[string]given   // what a script makes of the names of variables and commands
 	lists    map[string]*values // what arrays and $@ of the shell at hand hold
+	wrote    map[string][]text  // what a script writes into files that are no scripts by their names
 	steps    int                // of the expansion at hand
 	lines    int                // that were read of what lists make of commands
 	tellings int                // demands and doubts, those told before as well

@@ -192,6 +192,12 @@ func (a *analysis) hides(w word) bool {
 
 func asksAlone(w word) bool { return len(readOptions([]word{w}).demands) > 0 }
 
+// demandsAlone: the word asks for the environment, and is no mistyped option, or
+// another program's.
+func demandsAlone(w word) bool {
+	return slices.ContainsFunc(readOptions([]word{w}).demands, func(d demand) bool { return d.fixed })
+}
+
 // referenceOf is what a word of a script stands for, if it is nothing else.
 func (s *script) referenceOf(w *syntax.Word) reference {
 	if len(w.Parts) != 1 {
@@ -241,6 +247,13 @@ func (s *script) function(n syntax.Node) bool {
 	return true
 }
 
-func (s *script) isFunction(name string) bool {
-	return slices.ContainsFunc(s.functions, func(f *syntax.FuncDecl) bool { return f.Name.Value == name })
+func (s *script) isFunction(name string) bool { return s.functionNamed(name) != nil }
+
+// functionNamed is the function of that name, the first of several, or nil.
+func (s *script) functionNamed(name string) *syntax.FuncDecl {
+	i := slices.IndexFunc(s.functions, func(f *syntax.FuncDecl) bool { return f.Name.Value == name })
+	if i < 0 {
+		return nil
+	}
+	return s.functions[i]
 }

@@ -7,12 +7,14 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// How a variable was given a value with sudo in it.
+// given is what a name may stand for.
 type given int
 
 const (
-	asText given = 1 << iota
-	asList
+	asText    given = 1 << iota // a variable: a value with sudo in it
+	asList                      // an array with sudo in it
+	asDemand                    // a variable: a value with a demand in it
+	asCommand                   // a command: sudo by another name
 )
 
 // note keeps what names may stand for, before the commands are read.
@@ -20,6 +22,8 @@ func (s *script) note(n syntax.Node) bool {
 	switch n := n.(type) {
 	case *syntax.Assign:
 		s.assignment(n)
+	case *syntax.ParamExp:
+		s.defaulted(n)
 	case *syntax.CallExpr:
 		s.noteCall(n)
 	case *syntax.ForClause:
@@ -40,11 +44,11 @@ func (s *script) note(n syntax.Node) bool {
 	return true
 }
 
-func (s *script) assign(name string, how given) {
-	if s.assigned == nil {
-		s.assigned = map[string]given{}
+func (a *analysis) assign(name string, how given) {
+	if a.assigned == nil {
+		a.assigned = map[string]given{}
 	}
-	s.assigned[name] |= how
+	a.assigned[name] |= how
 }
 
 // assignment notes variables that may hold sudo, and what arrays hold.
@@ -57,12 +61,26 @@ func (s *script) assignment(n *syntax.Assign) {
 	case n.Array != nil:
 		s.array(name, n)
 	case n.Value != nil:
-		if s.mayHoldSudo(n.Value) || mentionsSudo(s.word(n.Value).s) {
+		value := s.word(n.Value)
+		if s.mayHoldSudo(n.Value) || mentionsSudo(value.s) {
 			s.assign(name, asText)
+		}
+		if slices.ContainsFunc(value.fields(), demandsAlone) {
+			s.assign(name, asDemand)
 		}
 		if n.Index != nil || s.lists[name] != nil {
 			s.values(name).inexact = true
 		}
+	}
+}
+
+// defaulted notes ${X:=sudo}.
+func (s *script) defaulted(n *syntax.ParamExp) {
+	if n.Exp == nil || n.Exp.Word == nil || n.Param == nil || n.Exp.Op != syntax.AssignUnset && n.Exp.Op != syntax.AssignUnsetOrNull {
+		return
+	}
+	if s.mayHoldSudo(n.Exp.Word) {
+		s.assign(n.Param.Value, asText)
 	}
 }
 
@@ -95,7 +113,7 @@ func (s *script) mayHoldSudo(n syntax.Node) bool {
 	}
 	syntax.Walk(n, func(n syntax.Node) bool {
 		if e, ok := n.(*syntax.ParamExp); ok && e.Param != nil {
-			may = may || s.assigned[e.Param.Value] != 0
+			may = may || s.assigned[e.Param.Value]&(asText|asList) != 0
 		}
 		return !may
 	})

@@ -143,6 +143,10 @@ type script struct {
 
 func (s *script) node(n syntax.Node) bool {
 	switch n := n.(type) {
+	case *syntax.DeclClause:
+		if n.Variant.Value == "export" {
+			s.handAssigned(n.Args)
+		}
 	case *syntax.Stmt:
 		s.statement(n)
 	case *syntax.BinaryCmd:
@@ -163,14 +167,21 @@ func (s *script) statement(stmt *syntax.Stmt) {
 	s.processes(call)
 	words := s.words(call)
 	in := s.call(words)
+	if !in.inert && len(words) > 0 {
+		s.handAssigned(call.Assigns)
+	}
 	for _, r := range stmt.Redirs {
 		body, ok := s.body(r)
 		switch {
+		case r.Op == syntax.RdrIn && in.script:
+			s.process(r.Word, destination{dialect: in.dialect})
 		case !ok:
 		case in.script:
 			s.script(body, in.dialect)
 		case s.writesScript(stmt, words, body.s):
 			s.script(body, dialectOf(body.s))
+		case !in.inert && len(words) > 0:
+			s.hand(body, words[0])
 		}
 	}
 }
@@ -187,7 +198,7 @@ func (s *script) call(words []word) input {
 	var in input
 	before := s.tellings
 	for _, line := range lines {
-		if got := s.command(line); got.script {
+		if got := s.command(line); !in.script {
 			in = got
 		}
 	}
@@ -208,12 +219,31 @@ func (s *script) script(t text, d dialect) { s.analysis.script(t, d) }
 
 // dry is what a statement does with its input; nothing is noted.
 func (s *script) dry(stmt *syntax.Stmt) input {
-	call, ok := stmt.Cmd.(*syntax.CallExpr)
-	if !ok || slices.ContainsFunc(stmt.Redirs, isInput) {
-		return input{}
+	if slices.ContainsFunc(stmt.Redirs, isInput) {
+		return input{inert: true}
 	}
-	inner := &analysis{depth: maxDepth} // reads no scripts
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	if !ok {
+		return s.dryInside(stmt)
+	}
+	inner := &analysis{depth: maxDepth, looks: maxLooks} // reads no scripts
 	return inner.command(s.words(call))
+}
+
+// dryInside: a block, a loop and their like hand their input to what is in them.
+func (s *script) dryInside(outer *syntax.Stmt) input {
+	in := input{inert: true}
+	syntax.Walk(outer, func(n syntax.Node) bool {
+		if stmt, ok := n.(*syntax.Stmt); ok && stmt != outer && !in.script {
+			if _, isCall := stmt.Cmd.(*syntax.CallExpr); isCall {
+				if got := s.dry(stmt); got.script {
+					in = got
+				}
+			}
+		}
+		return !in.script
+	})
+	return in
 }
 
 func isInput(r *syntax.Redirect) bool {

@@ -1,6 +1,7 @@
 package sudo_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,7 +115,7 @@ var shellCases = []struct{ name, script, want, doubts string }{
 	{"here-string", `bash <<< "sudo -E x"`, `bash <<< "sudo x"`, ""},
 	{"echo into a shell", `echo "sudo -E x" | sh`, `echo "sudo x" | sh`, ""},
 	{"an array", "a=(1 2); sudo -E x", "a=(1 2); sudo x", ""},
-	{"a script file", "bash run.sh sudo -E", "", ""},
+	{"a script file", "bash run.sh sudo -E", "", "run.sh"},
 	{"opaque command", "$SUDO -E ./run", "", "$SUDO"},
 	{"opaque command, all of it", "$CMD -E ./run; `x` --preserve-env y", "", "$CMD `x`"},
 	{"opaque command by its name", "${SUDO_CMD} ls", "", "${SUDO_CMD}"},
@@ -201,9 +202,10 @@ var shellCases = []struct{ name, script, want, doubts string }{
 	{"nested, does not parse", `bash -c "(sudo -E x"`, "", "?"},
 }
 
-func TestShell(t *testing.T) {
-	t.Parallel()
-	for _, c := range shellCases {
+func TestShell(t *testing.T) { t.Parallel(); testScripts(t, shellCases) }
+
+func testScripts(t *testing.T, cases []struct{ name, script, want, doubts string }) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			args := []string{"/bin/sh", "-ec", c.script}
@@ -221,6 +223,78 @@ func TestShell(t *testing.T) {
 		})
 	}
 }
+
+// unreadCases are scripts in which sudo hides from a reader of commands: behind
+// another name, half a name, or a command that may run what it is given. None may
+// pass in silence: wants and doubts are those of shellCases.
+var unreadCases = []struct{ name, script, want, doubts string }{
+	{"half a name", "A='do -E x'; su$A", "", "su$A"},
+	{"half a name, unknown", "su$X ls", "", "su$X"},
+	{"half a path", "B='o -E'; /usr/bin/sud$B x", "", "/usr/bin/sud$B"},
+	{"half a name, the other half known", "A=su; B='do -E'; $A$B x", "", "$A$B"},
+	{"half a name, one letter", "A='udo -E x'; s$A", "", "s$A"},
+	{"half a name in eval", `A='do -E x'; eval "su$A"`, "", "su$A"},
+	{"half a name into a shell", `A='do -E x'; echo "su$A" | sh`, "", "su$A"},
+	{"half a name in a shell", `A='do -E x'; sh -c "su$A"`, "", "su$A"},
+	{"half a name by printf", "printf 'su%s -E x' do | sh", "", "su%s"},
+	{"letters by number", `printf '\x73udo -E x' | sh; echo -e 's\0165do -E x' | sh`, "", `\x73udo s\0165do`},
+	{"another command's name and demand", `G="grep -E"; "$G" x; $G y; sudo ls`, "", ""},
+	{"another word that begins so", "issu$X ls; sudo ls", "", ""},
+	{"by default", ": ${x:=sudo -E y}; $x", "", "$x"},
+	{"by another variable's name", "x='sudo -E y'; r=x; ${!r}", "", "${!r}"},
+	{"by env", "env A='sudo -E x' sh -c '$A'", "", "$A"},
+	{"brackets over quotes", `s["u"]do -E x; /usr/bin/s[u"v"]do -E y`, "", `s["u"]do /usr/bin/s[u"v"]do`},
+	{"braces over quotes", `s{"u","x"}do -E x`, "", `s{"u","x"}do`},
+	{"an extended glob", "su@(do) -E x; s+(u)do -E y", "", "su@(do) s+(u)do"},
+	{"an alias", "alias s=sudo; s -E x", "", "s"},
+	{"an alias and its options", "alias s='sudo -n'\ns $X y", "", "s"},
+	{"an alias of an alias", "alias s=sudo t=s\nt -E x", "", "t"},
+	{"an alias in eval", `eval "alias s=sudo"; s -E x`, "", "s"},
+	{"an alias of a variable", "alias s=$X; s -E x", "", "s"},
+	{"an alias, expanded for certain", "shopt -s expand_aliases; alias s='nice sudo'\ns -nE x", "", "s"},
+	{"an alias without a demand", "alias s=sudo g='grep -E'; s ls -E; g x", "", ""},
+	{"a link", "ln -s /usr/bin/sudo s; ./s -E x", "", "./s"},
+	{"a copy", "sudo cp $(which sudo) /tmp/s; /tmp/s -E x", "", "/tmp/s"},
+	{"hash", "hash -p /usr/bin/sudo s; s -E x", "", "s"},
+	{"functions", `s() { sudo -E "$@"; }; s x`, `s() { sudo "$@"; }; s x`, `"$@"`},
+	{"a program", "parallel sudo -E {} ::: a; ./run nice sudo -nE x", "", "parallel ./run"},
+	{"a program's own line", `tmux new -d 'cd /x; sudo -u a -E x'; watch 'su"do" -E x'`, "", `tmux 'su"do" -E x'`},
+	{"a program with half a line", `tmux new "sudo $FLAGS x"`, "", "tmux"},
+	{"a program in a path", `"$DIR/run" sudo -E x; run$X sudo -E x`, "", `"$DIR/run" run$X`},
+	{"a shell unknown here", "$SHELL -c 'sudo -E x'; fish -c 'sudo -E x'", "", "$SHELL fish"},
+	{"options of a shell that are unknown", "bash -$X 'sudo -E x'", "", "-$X"},
+	{"other languages", `python3 -c 'os.system("sudo -E x")'; python3 -c 'run(["sudo", "-u", "a", "-E", "x"])'`, "", "python3"},
+	{"other languages, more", `perl -e 'exec qw(sudo -E x)'; awk 'BEGIN { system("sudo -E x") }'; ruby -e '` + "`sudo -E x`'", "", "perl awk ruby"},
+	{"a container", "docker exec a sudo -E x; docker run --rm b sh -c 'sudo -E x'", "", "docker"},
+	{"another host", "ssh h sudo -E x; ssh h 'sudo -E x'; echo sudo -E x | ssh h sh", "", ""},
+	{"doas is not sudo", "doas -n ls -E", "", ""},
+	{"doas of sudo", "doas -u a sudo -E x", "doas -u a sudo x", ""},
+	{"a program's variable", "PAGER='sudo -E less' man x; export GIT_SSH_COMMAND='sudo -E ssh'", "", "'sudo -E less' 'sudo -E ssh'"},
+	{"a program's input", "at now <<< 'sudo -E x'; echo 'sudo -E x' | crontab -", "", "at crontab"},
+	{"a program's script", "python3 - <<EOF\nos.system('sudo -E x')\nEOF\n", "", "python3"},
+	{"a program writes the script", "install -m 755 /dev/stdin /x <<EOF\n#!/bin/sh\nsudo -E x\nEOF\n", "", "install"},
+	{"words of xargs", "echo sudo -E x | xargs nice; echo -E x | xargs sudo; ls | xargs sudo rm", "", "xargs xargs"},
+	{"words that xargs puts", "ls | xargs -I{} {} -E x; ls | xargs -I{} sudo rm {}", "", "{}"},
+	{"what find finds", `find / -name sudo -exec {} -E x \;`, "", "{}"},
+	{"into a shell in a block", "echo sudo -E x | (sh); echo sudo -E x | if true; then sh; fi", "echo sudo x | (sh); echo sudo x | if true; then sh; fi", ""},
+	{"by a function into a shell", "f() { echo sudo -E x; }; f | sh", "", "{ echo sudo -E x; }"},
+	{"the standard input by name", ". /dev/stdin <<< 'sudo -E x'; echo 'sudo -E x' | bash /dev/stdin", ". /dev/stdin <<< 'sudo x'; echo 'sudo x' | bash /dev/stdin", ""},
+	{"a process as the input", "sh < <(echo sudo -E x); sh <(echo sudo -E y)", "sh < <(echo sudo x); sh <(echo sudo y)", ""},
+	{"a file that is run", "echo 'sudo -E x' >/x; sh /x", "echo 'sudo x' >/x; sh /x", ""},
+	{"a file that is made to run", "cat >/x <<EOF\nsudo -E \"$1\"\nEOF\nchmod +x /x; /x y", "cat >/x <<EOF\nsudo \"$1\"\nEOF\nchmod +x /x; /x y", `"$1"`},
+	{"a file that runs itself", "echo 'sudo -E x; sh /x; sh /x' >/x; sh /x", "echo 'sudo x; sh /x; sh /x' >/x; sh /x", ""},
+	{"a file by its variable", "echo 'sudo -E x' >\"$F\"; $F y", "echo 'sudo x' >\"$F\"; $F y", ""},
+	{"another file", "echo 'sudo -E x' >$F; sh $G; sh /x", "", ""},
+	{"a file's arguments", ". ./run sudo -E; bash run.sh sudo -n x", "", "./run"},
+	{"sudo without a demand, further on", "./run sudo y sh -c 'sudo ls'; ./run sudo ./run sudo ./run sh -c 'sudo ls'", "", ""},
+	{"sudo without a demand", "./run sudo systemctl restart x; tmux new 'sudo ls -E'; python3 -c 'import sudo' -E; nginx -g 'user sudo; -E'", "", ""},
+	{"text about sudo", `grep -E 'sudo -E' f; sed -i 's/sudo -E/sudo/' f; logger 'sudo -E'; curl -d 'sudo -E x' h; pgrep -f 'sudo -E'`, "", ""},
+	{"text about sudo, by a function", `log() { echo "$*"; }; log "sudo -E x"; log sudo -E y`, "", ""},
+	{"text about sudo, piped", "echo 'sudo -E x' | tee f | wc; cat <<EOF | grep x\nsudo -E x\nEOF\n", "", ""},
+	{"a command that is only unknown", `$CMD args; "$@"; exec $X; run$X -E; sudo systemctl restart x`, "", ""},
+}
+
+func TestUnread(t *testing.T) { t.Parallel(); testScripts(t, unreadCases) }
 
 // doubts are the words that cannot be told, or not be mended; "?" for a script.
 func doubts(found []sudo.Found) string {
@@ -271,7 +345,7 @@ func TestArgs(t *testing.T) {
 		{"two words in one element", []string{"sudo", "-E x"}, "sudo|-E x", "!"},
 		{"a value for -E", []string{"sudo", "-E=x", "y"}, "sudo|-E=x|y", "!"},
 		{"no shell for the elements", []string{"sudo", "$X", "*"}, "sudo|$X|*", ""},
-		{"a file's arguments", []string{"bash", "local/run.sh", "-c", "sudo -E"}, "bash|local/run.sh|-c|sudo -E", ""},
+		{"a file's arguments", []string{"bash", "local/run.sh", "-c", "sudo -E"}, "bash|local/run.sh|-c|sudo -E", "local/run.sh"},
 		{"in both", []string{"sudo", "-E", "bash", "-c", "sudo -E x"}, "sudo|bash|-c|sudo x", ""},
 		{"lines", []string{"sh", "-c", "set -e\nsudo -E a\nsudo -E b\n"}, "sh|-c|set -e\nsudo a\nsudo b\n", ""},
 		{"runtime option", []string{"sudo", "${meta.flags}", "x"}, "sudo|${meta.flags}|x", "${meta.flags}"},
@@ -282,6 +356,11 @@ func TestArgs(t *testing.T) {
 		{"runtime value", []string{"sh", "-c", "sudo -u ${meta.user} -E x"}, "sh|-c|sudo -u ${meta.user} x", ""},
 		{"a runtime script", []string{"sh", "-c", "${meta.script}"}, "sh|-c|${meta.script}", ""},
 		{"not sudo", []string{"grep", "-E", "sudo -E"}, "grep|-E|sudo -E", ""},
+		{"another program", []string{"docker-entrypoint.sh", "sudo", "-E", "x"}, "docker-entrypoint.sh|sudo|-E|x", "docker-entrypoint.sh"},
+		{"another language", []string{"python3", "-c", "os.system('sudo -E x')"}, "python3|-c|os.system('sudo -E x')", "python3"},
+		{"a command with blanks", []string{"sudo -E x"}, "sudo -E x", "sudo -E x"},
+		{"half a name", []string{"su${meta.x}", "ls"}, "su${meta.x}|ls", "su${meta.x}"},
+		{"another program without a demand", []string{"local/run", "sudo", "ls", "-E"}, "local/run|sudo|ls|-E", ""},
 		{"nothing", nil, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -371,7 +450,7 @@ func TestListsWithoutEnd(t *testing.T) {
 // FuzzShell: no panic; edits lie in the string and leave the rest as it is; with
 // them made there is nothing more to mend, and what parsed still parses.
 func FuzzShell(f *testing.F) {
-	for _, c := range shellCases {
+	for _, c := range slices.Concat(shellCases, unreadCases) {
 		f.Add(c.script, false)
 	}
 	for _, c := range templateCases {

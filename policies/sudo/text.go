@@ -163,6 +163,19 @@ type word struct {
 	use      *word // what stands for the list
 }
 
+// opaque is a word that stands in the same place, and is made at run time.
+func (w word) opaque() word {
+	at := w.source()
+	w.text = text{string(placeholder), []char{{start: at.start, end: at.end, opaque: true, multi: true}}, w.root}
+	return w
+}
+
+// mayBeOption: at run time the word may turn out to be an option, or another one.
+func (w word) mayBeOption() bool {
+	begins := w.isOpaque(0) && !w.isPath() && !strings.HasPrefix(w.shown(), "<(") // which is a file
+	return begins || strings.HasPrefix(w.s, "-") && w.opaqueWithin(0, len(w.s))
+}
+
 // source is where the word stands in its root.
 func (w word) source() span {
 	if w.script == nil {
@@ -186,8 +199,8 @@ func (t text) worthReading() bool {
 	return mayAsk(t.s) && (expands(t.s) || t.opaqueWithin(0, len(t.s)))
 }
 
-// expands: a shell makes something else of a part of the text.
-func expands(s string) bool { return strings.ContainsAny(s, "$`*?[{") }
+// expands: a shell, or printf for it, makes something else of a part of the text.
+func expands(s string) bool { return strings.ContainsAny(s, "$`*?[{(\\%") }
 
 // mayAsk is a cheap first look for an option that asks for the environment: an E
 // or what --preserve-env begins with, in a word that begins with a dash.
@@ -227,33 +240,40 @@ func asksAt(option string) bool {
 func isQuoting(c byte) bool { return c == '\'' || c == '"' || c == '\\' }
 
 // mentionsSudo reports whether a text has to do with sudo at all, however it is
-// quoted.
+// quoted. A word that begins like it and is finished at run time, su$X, has.
 func mentionsSudo(s string) bool {
-	for i := 0; i+4 <= len(s); i++ {
-		if c := s[i]; (c == 's' || c == 'S') && spellsSudo(s[i+1:]) {
+	for i := 0; i+3 <= len(s); i++ {
+		if c := s[i]; c != 's' && c != 'S' {
+			continue
+		}
+		if end, partly := spellsSudo(s[i:]); end > 0 || partly && (i == 0 || !isLetter(s[i-1])) {
 			return true
 		}
 	}
 	return false
 }
 
-func spellsSudo(s string) bool {
-	const tail = "udo"
+// spellsSudo is how many bytes at the start of a text spell sudo, 0 for none.
+// Partly: what follows two or three of its letters is made at run time.
+func spellsSudo(s string) (end int, partly bool) {
+	const name = "sudo"
 	k := 0
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c|0x20 == tail[k]:
-			if k++; k == len(tail) {
-				return true
+		case c|0x20 == name[k]:
+			if k++; k == len(name) {
+				return i + 1, false
 			}
 		case isQuoting(c) || c == '\n' && i > 0 && s[i-1] == '\\':
 		case c == '$' && i+1 < len(s) && isQuoting(s[i+1]):
 		default:
-			return false
+			return 0, k > 1 && strings.IndexByte("$`*?[{@+!", c) >= 0
 		}
 	}
-	return false
+	return 0, false
 }
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // inOrder: the words stand in the source in this order, so that they can be joined.
 func inOrder(words []word) bool {

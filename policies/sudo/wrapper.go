@@ -105,6 +105,9 @@ func (a *analysis) wrapped(words []word, w wrapper) ([]word, input) {
 			}
 			i = next
 		case w.assigns && (arg.s == "-" || isAssignment(arg.s)):
+			if name, value, _ := strings.Cut(arg.s, "="); mentionsSudo(value) {
+				a.assign(name, asText)
+			}
 		case skip != 0: // su and script take options after their operands too
 			skip--
 		default:
