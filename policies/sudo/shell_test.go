@@ -258,6 +258,7 @@ var unreadCases = []struct{ name, script, want, doubts string }{
 	{"hash", "hash -p /usr/bin/sudo s; s -E x", "", "s"},
 	{"functions", `s() { sudo -E "$@"; }; s x`, `s() { sudo "$@"; }; s x`, `"$@"`},
 	{"a program", "parallel sudo -E {} ::: a; ./run nice sudo -nE x", "", "parallel ./run"},
+	{"a program of many words", "./run " + strings.Repeat("w ", 200) + "sudo -E x; ./go " + strings.Repeat("w ", 200) + "'sudo -E x'; ./do " + strings.Repeat("w ", 200) + "sudo x", "", "./run ./go"},
 	{"a program's own line", `tmux new -d 'cd /x; sudo -u a -E x'; watch 'su"do" -E x'`, "", `tmux 'su"do" -E x'`},
 	{"a program with half a line", `tmux new "sudo $FLAGS x"`, "", "tmux"},
 	{"a program in a path", `"$DIR/run" sudo -E x; run$X sudo -E x`, "", `"$DIR/run" run$X`},

@@ -48,15 +48,14 @@ const maxLooks = 2
 
 // asksLater: somewhere in the words, a command asks for the environment.
 func (a *analysis) asksLater(words []word) bool {
-	const most = 100 // words; nobody writes more before a command
-	words = words[:min(most, len(words))]
-	if a.looks == maxLooks {
+	const most = 100 // words that are read one by one
+	if slices.ContainsFunc(words, word.asksInside) {
+		return true
+	}
+	if a.looks == maxLooks || len(words) > most {
 		return mentionsAny(words) && slices.ContainsFunc(words, asksAlone)
 	}
 	for i, w := range words {
-		if w.asksInside() {
-			return true
-		}
 		name, known := w.name()
 		_, isShell := shells[name]
 		if !known || name != "sudo" && !isShell {
@@ -92,8 +91,9 @@ func (t text) asksInside() bool {
 // fields are the first words of a text, whatever language quotes them, as far as a
 // semicolon.
 func (t text) fields() []word {
-	const most = 32
+	const most, far = 32, 1 << 12
 	var out []word
+	t.s = t.s[:min(far, len(t.s))]
 	for i := 0; i < len(t.s) && t.s[i] != ';' && len(out) < most; i++ {
 		from := i
 		for i < len(t.s) && (t.chars[i].opaque || strings.IndexByte(" \t\r\n\"'`,()[]{};", t.s[i]) < 0) {
