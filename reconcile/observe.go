@@ -38,11 +38,10 @@ func (p *Planner) readDraft(src *Source, path string) (draft, bool) {
 		return unreadDraft(src, doc, err), true
 	}
 	d := draft{source: src, doc: doc}
-	if !jobspec.IsJob(doc.Bytes) {
+	if d.parse(p.inputs(src, doc, nil)); d.spec == nil && !jobspec.IsJob(doc.Bytes) {
 		return d, false
 	}
-	d.parse(p.inputs(src, doc, nil))
-	d.id, d.unnamed = d.identity(), d.spec == nil && jobspec.Name(doc.Bytes) == ""
+	d.identify()
 	return d, true
 }
 
@@ -66,19 +65,15 @@ func (p *Planner) inputs(src *Source, doc source.Document, live *api.JobSubmissi
 	}
 }
 
-// identity: a file that does not parse may still say which job it means.
-func (d draft) identity() job.ID {
-	id := job.ID{Namespace: d.source.Namespace, Name: cmp.Or(jobspec.Name(d.doc.Bytes), d.doc.Name)}
-	if d.spec != nil {
-		id = job.IDOf(d.spec.Job)
-		if d.spec.Job.Namespace == nil && d.source.Namespace != "" {
-			id.Namespace = d.source.Namespace
-		}
+// identify: a file that does not parse may still say which job it means.
+func (d *draft) identify() {
+	if d.spec == nil {
+		name := jobspec.Name(d.doc.Bytes)
+		d.id, d.unnamed = job.ID{Namespace: d.source.Namespace, Name: cmp.Or(name, d.doc.Name)}, name == ""
+	} else if d.id = job.IDOf(d.spec.Job); d.spec.Job.Namespace == nil && d.source.Namespace != "" {
+		d.id.Namespace = d.source.Namespace
 	}
-	if id.Namespace == "" {
-		id.Namespace = job.DefaultNamespace
-	}
-	return id
+	d.id.Namespace = cmp.Or(d.id.Namespace, job.DefaultNamespace)
 }
 
 func fileOf(d draft) *File {

@@ -28,7 +28,7 @@ type decoder struct {
 	src    []byte
 	inputs Inputs
 	diags  hcl.Diagnostics
-	trace  *trace // nil: nobody asks where things stand
+	trace  *trace // not nil: the walk only looks where things stand, and evaluates no attribute
 
 	usesFS, volatile bool
 
@@ -41,9 +41,9 @@ type decoder struct {
 	groups map[*api.TaskGroup]extras // the same in a group
 }
 
-func newDecoder(name string, src []byte, in Inputs, t *trace) *decoder {
+func newDecoder(name string, src []byte, in Inputs) *decoder {
 	return &decoder{
-		name: name, src: src, inputs: in, trace: t,
+		name: name, src: src, inputs: in,
 		base:   &scope{ctx: &hcl.EvalContext{Variables: map[string]cty.Value{}}},
 		vars:   variables{declared: map[string]*declared{}},
 		locals: locals{exprs: map[string]*hclsyntax.Attribute{}, values: map[string]cty.Value{}},
@@ -91,11 +91,14 @@ func (d *decoder) file(body *hclsyntax.Body) {
 	if d.diags.HasErrors() || header == nil {
 		return
 	}
-	d.trace.header(header, d)
-	d.structBody(block{Block: header, body: header.Body, scope: d.base}, reflect.ValueOf(d.job).Elem(), nil)
-	if !d.diags.HasErrors() {
+	if d.jobBlock(header); !d.diags.HasErrors() {
 		d.normalize(header.Labels[0])
 	}
+}
+
+func (d *decoder) jobBlock(header *hclsyntax.Block) {
+	d.trace.header(header, d)
+	d.structBody(block{Block: header, body: header.Body, scope: d.base}, reflect.ValueOf(d.job).Elem(), nil)
 }
 
 // topBlocks checks which blocks there are and returns the job's.
@@ -341,7 +344,7 @@ var durationType = reflect.TypeFor[time.Duration]()
 
 // attribute evaluates an expression into a field.
 func (d *decoder) attribute(expr hclsyntax.Expression, s *scope, field reflect.Value) {
-	if writtenTexts(expr, field) {
+	if d.trace != nil || writtenTexts(expr, field) {
 		return
 	}
 	value, diags := d.value(expr, s)
@@ -437,8 +440,10 @@ func isWhole(value cty.Value) bool {
 	return accuracy == big.Exact && (n != 0 || !value.AsBigFloat().Signbit())
 }
 
+func isPlain(value cty.Value) bool { return !value.IsNull() && value.IsKnown() && !value.IsMarked() }
+
 func isSimple(value cty.Value, t reflect.Type) bool {
-	if value.IsNull() || !value.IsKnown() || value.IsMarked() || t == durationType {
+	if !isPlain(value) || t == durationType {
 		return false
 	}
 	switch t.Kind() {
@@ -456,9 +461,10 @@ func isSimple(value cty.Value, t reflect.Type) bool {
 	return false
 }
 
+// allTexts: whole numbers become texts as cty would make them.
 func allTexts(value cty.Value) bool {
 	for it := value.ElementIterator(); it.Next(); {
-		if _, v := it.Element(); v.Type() != cty.String || v.IsNull() || !v.IsKnown() || v.IsMarked() {
+		if _, v := it.Element(); !isPlain(v) || v.Type() != cty.String && !isWhole(v) {
 			return false
 		}
 	}
@@ -469,7 +475,7 @@ func texts(value cty.Value) []string {
 	out := make([]string, 0, value.LengthInt())
 	for it := value.ElementIterator(); it.Next(); {
 		_, v := it.Element()
-		out = append(out, v.AsString())
+		out = append(out, plainText(v))
 	}
 	return out
 }
@@ -478,7 +484,7 @@ func textMap(value cty.Value) map[string]string {
 	out := make(map[string]string, value.LengthInt())
 	for it := value.ElementIterator(); it.Next(); {
 		k, v := it.Element()
-		out[k.AsString()] = v.AsString()
+		out[k.AsString()] = plainText(v)
 	}
 	return out
 }

@@ -40,10 +40,13 @@ func (s *scope) child(iterator string, key, value cty.Value) *scope {
 	return &scope{ctx: ctx, iterators: append(s.iterators[:len(s.iterators):len(s.iterators)], iterator)}
 }
 
-// value evaluates an expression as Nomad does. Literals need no context, which
-// is what keeps parsing fast.
+// value evaluates an expression as Nomad does. Literals, variables and texts of
+// both need no context, which is what keeps parsing fast.
 func (d *decoder) value(expr hclsyntax.Expression, s *scope) (cty.Value, hcl.Diagnostics) {
 	if v, ok := written(expr); ok {
+		return v, nil
+	}
+	if v, ok := d.known(expr, s); ok {
 		return v, nil
 	}
 	(&binder{decoder: d, scope: s}).bind(expr)
@@ -95,6 +98,52 @@ func writtenText(e *hclsyntax.TemplateExpr) (cty.Value, bool) {
 		b.WriteString(part.(*hclsyntax.LiteralValueExpr).Val.AsString())
 	}
 	return cty.StringVal(b.String()), len(e.Parts) > 0
+}
+
+// known is the value of a variable or a local, or of a text that they are put into.
+func (d *decoder) known(expr hclsyntax.Expression, s *scope) (cty.Value, bool) {
+	switch e := expr.(type) {
+	case *hclsyntax.TemplateWrapExpr:
+		return d.known(e.Wrapped, s)
+	case *hclsyntax.TemplateExpr:
+		return d.knownText(e, s)
+	case *hclsyntax.ScopeTraversalExpr:
+		name, ok := traverseAttr(e.Traversal, 1)
+		if !ok || len(e.Traversal) != 2 || len(s.iterators) > 0 {
+			return cty.NilVal, false
+		}
+		v, ok := d.given(e.Traversal.RootName(), name)
+		return v, ok && isPlain(v)
+	}
+	return cty.NilVal, false
+}
+
+func (d *decoder) given(root, name string) (cty.Value, bool) {
+	switch root {
+	case "var":
+		if dec := d.vars.declared[name]; dec != nil {
+			return dec.Value, dec.set
+		}
+	case "local":
+		v, ok := d.locals.values[name]
+		return v, ok
+	}
+	return cty.NilVal, false
+}
+
+func (d *decoder) knownText(e *hclsyntax.TemplateExpr, s *scope) (cty.Value, bool) {
+	var text []byte
+	for _, part := range e.Parts {
+		v, ok := written(part)
+		if !ok {
+			v, ok = d.known(part, s)
+		}
+		if !ok || !isPlain(v) || v.Type() != cty.String && !isWhole(v) {
+			return cty.NilVal, false
+		}
+		text = append(text, plainText(v)...)
+	}
+	return cty.StringVal(string(text)), true
 }
 
 // bind prepares an expression for evaluation: what most expressions are by hand,

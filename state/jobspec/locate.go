@@ -112,10 +112,7 @@ func (f *File) rangeFor(e job.Edit) hcl.Range {
 	if f.json {
 		return f.jsonRange(f.locateJSON(e.Path))
 	}
-	t, diags := f.traced()
-	if diags.HasErrors() {
-		return hcl.Range{Filename: f.Name, Start: hcl.InitialPos, End: hcl.InitialPos}
-	}
+	t := f.traced()
 	pl, rest := t.locate(e.Path)
 	if pl.attr == nil {
 		return pl.block.header()
@@ -151,10 +148,10 @@ func (f *File) RangeOf(e job.Edit) hcl.Range {
 		return f.rangeFor(e)
 	}
 	whole := f.Range(e.Path)
-	t, diags := f.traced()
-	if e.Op != job.Replace || e.Old == "" || diags.HasErrors() {
+	if e.Op != job.Replace || e.Old == "" {
 		return whole
 	}
+	t := f.traced()
 	pl, rest := t.locate(e.Path)
 	if pl.attr == nil {
 		return whole

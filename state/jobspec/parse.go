@@ -47,9 +47,10 @@ type File struct {
 	UsesFS     bool               // calls filesystem functions, so that a server refuses to parse it
 	Volatile   bool               // calls functions such as uuidv4(): each parse gives another job
 
-	inputs Inputs
-	body   *hclsyntax.Body
-	trace  *trace     // made when first asked for
+	inputs  Inputs
+	body    *hclsyntax.Body
+	decoder *decoder
+	trace   *trace     // made when first asked for
 	json   bool       // the file is JSON, and then:
 	tree   *jsonValue // in place of body and trace, made when first asked for
 }
@@ -66,7 +67,7 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 		return nil, instead(name, src, tidy(diags))
 	}
 	body := parsed.Body.(*hclsyntax.Body)
-	d := newDecoder(name, src, in, nil)
+	d := newDecoder(name, src, in)
 	d.file(body)
 	if diags = append(diags, d.diags...); diags.HasErrors() {
 		return nil, instead(name, src, tidy(diags))
@@ -82,21 +83,20 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 		Volatile:   d.volatile,
 		inputs:     in,
 		body:       body,
+		decoder:    d,
 	}, nil
 }
 
-// traced evaluates the same syntax tree again, with a trace.
-func (f *File) traced() (*trace, hcl.Diagnostics) {
-	if f.trace != nil {
-		return f.trace, nil
+// traced walks the same syntax tree again, with the variables and locals that it
+// has, to see where things stand.
+func (f *File) traced() *trace {
+	if f.trace == nil {
+		f.trace = &trace{places: map[string]place{}}
+		d := *f.decoder
+		d.trace, d.job, d.top, d.groups = f.trace, &api.Job{}, extras{}, map[*api.TaskGroup]extras{}
+		d.jobBlock(d.topBlocks(f.body))
 	}
-	t := newTrace()
-	d := newDecoder(f.Name, f.Bytes, f.inputs, t)
-	if d.file(f.body); d.diags.HasErrors() {
-		return nil, tidy(d.diags)
-	}
-	f.trace = t
-	return t, nil
+	return f.trace
 }
 
 // Output is the JSON that `nomad job run -output` prints for the job, without a

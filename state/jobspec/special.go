@@ -273,9 +273,15 @@ func (s scalars) shortcuts(names []string, operand, value *string) {
 
 // scalar is an expression's value, converted to t, as text.
 func (d *decoder) scalar(expr hclsyntax.Expression, s *scope, t cty.Type) string {
+	if d.trace != nil {
+		return ""
+	}
 	value, diags := d.value(expr, s)
 	if d.add(diags); diags.HasErrors() {
 		return ""
+	}
+	if t == cty.Number && isPlain(value) && isWhole(value) {
+		return plainText(value)
 	}
 	value, err := convert.Convert(value, t)
 	if err == nil {

@@ -19,8 +19,6 @@ type place struct {
 	attr  *hclsyntax.Attribute // nil: the block itself
 }
 
-func newTrace() *trace { return &trace{places: map[string]place{}} }
-
 func (t *trace) header(b *hclsyntax.Block, d *decoder) {
 	if t == nil {
 		return

@@ -26,6 +26,9 @@ func (d *decoder) untypedBody(b block, p job.Path) map[string]any {
 }
 
 func (d *decoder) untypedAttr(expr hclsyntax.Expression, s *scope) any {
+	if d.trace != nil {
+		return nil
+	}
 	value, diags := d.value(expr, s)
 	d.add(diags)
 	if diags.HasErrors() {

@@ -19,16 +19,23 @@ import (
 // stays within root (else ErrOutside); anything but a regular file is
 // ErrNotRegular.
 func Read(root, path, name string) (Document, error) {
-	in, err := locate(root, path)
-	if err != nil {
-		return Document{}, fmt.Errorf("reading %s: %w", name, err)
+	data, info, err := readBelow(root, path, unresolved)
+	if err != nil { // a link, mostly
+		data, info, err = readBelow(root, path, locate)
 	}
-	defer in.root.Close()
-	data, info, err := in.read(os.O_RDONLY)
 	if err != nil {
 		return Document{}, fmt.Errorf("reading %s: %w", name, err)
 	}
 	return Document{Name: name, Path: path, Bytes: data, Mode: info.Mode() & modeBits}, nil
+}
+
+func readBelow(root, path string, find func(root, path string) (*place, error)) ([]byte, fs.FileInfo, error) {
+	in, err := find(root, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer in.root.Close()
+	return in.read(os.O_RDONLY)
 }
 
 // Write durably replaces the bytes of a file below root that was read as doc:
@@ -76,6 +83,20 @@ type place struct {
 	root *os.Root
 	rel  string
 	path string // absolute
+}
+
+// unresolved takes the path as it is: a file that is reached through no link, or
+// only through such as stay below root, needs no more.
+func unresolved(root, path string) (*place, error) {
+	rel, err := filepath.Rel(root, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return nil, ErrOutside
+	}
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	return &place{root: r, rel: rel, path: path}, nil
 }
 
 // locate resolves links first and opens the result below root, so that a link
