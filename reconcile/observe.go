@@ -133,6 +133,9 @@ func (p *Planner) observeLive(ctx context.Context, o *Observation) error {
 
 // recall is what the history says of this very revision of the job.
 func (p *Planner) recall(o *Observation) error {
+	if p.ReadOnly && p.History == nil {
+		return nil
+	}
 	o.Basis = p.basis(*o)
 	if p.History == nil {
 		return nil

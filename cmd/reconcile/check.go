@@ -19,7 +19,7 @@ import (
 // tenth of the time; the limit holds while the garbage grows faster than it is found.
 func collectSeldom(files int) {
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(56<<20 + int64(files)<<10)
+	debug.SetMemoryLimit(64<<20 + int64(files)<<10)
 }
 
 // checkFlags are what check is asked to do.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"maps"
 	"reflect"
 	"sync"
 
@@ -13,6 +14,9 @@ func Clone(j *api.Job) *api.Job {
 }
 
 func clone(v reflect.Value) reflect.Value {
+	if v.Type() == reflect.TypeFor[map[string]string]() { // most maps
+		return reflect.ValueOf(maps.Clone(v.Interface().(map[string]string)))
+	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
 		if v.IsNil() {

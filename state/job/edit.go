@@ -102,10 +102,15 @@ func compareIndices(a, b Path) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// Apply returns a copy of j with the edits made; j stays as it is. An edit
-// whose place is not there (or does not hold what the edit expects) is an error.
+// Apply returns a job with the edits made; j stays as it is, and what no edit
+// touches the two share. An edit whose place is not there (or does not hold what the
+// edit expects) is an error.
 func Apply(j *api.Job, edits []Edit) (*api.Job, error) {
-	out := Clone(j)
+	out := new(*j)
+	ports := slices.ContainsFunc(edits, func(e Edit) bool { return e.Path.passes("network") })
+	if ports {
+		out = Clone(j)
+	}
 	for _, e := range Sort(edits) {
 		if len(e.Path) == 0 {
 			return nil, fmt.Errorf("an edit needs a path")
@@ -114,8 +119,37 @@ func Apply(j *api.Job, edits []Edit) (*api.Job, error) {
 			return nil, fmt.Errorf("%s: %w", e, err)
 		}
 	}
-	sortPorts(out)
+	if ports {
+		sortPorts(out)
+	}
 	return out, nil
+}
+
+func (p Path) passes(name string) bool {
+	return slices.ContainsFunc(p, func(s Step) bool { return s.Name == name })
+}
+
+// own gives a field a copy of what it shares, as far as its own blocks go: what is
+// in them is shared until an edit goes there.
+func own(field reflect.Value) {
+	if k := field.Kind(); (k == reflect.Pointer || k == reflect.Slice) && field.IsNil() {
+		return
+	}
+	switch field.Kind() {
+	case reflect.Pointer:
+		block := reflect.New(field.Type().Elem())
+		block.Elem().Set(field.Elem())
+		field.Set(block)
+	case reflect.Slice:
+		list := reflect.MakeSlice(field.Type(), field.Len(), field.Len())
+		reflect.Copy(list, field)
+		for i := range list.Len() {
+			own(list.Index(i))
+		}
+		field.Set(list)
+	case reflect.Map:
+		field.Set(clone(field))
+	}
 }
 
 // sortPorts keeps ports in the list where Nomad's parser puts them.
@@ -236,6 +270,7 @@ func editStruct(v reflect.Value, p Path, e Edit) error {
 		field = reflect.ValueOf(&n.ReservedPorts).Elem()
 	}
 	if f.Kind == BlockField {
+		own(field)
 		if block, isBlock, err := blockAt(field, s, e); err != nil || isBlock {
 			switch {
 			case err != nil:
@@ -309,6 +344,7 @@ func removeBlock(field reflect.Value, s Step, e Edit) error {
 
 // editField edits an attribute or a block of free keys through its untyped form.
 func editField(field reflect.Value, p Path, e Edit) error {
+	field.Set(clone(field))
 	first := Step{Index: p[0].Index}
 	rest := p[1:]
 	if first.Index >= 0 {
@@ -507,7 +543,25 @@ func assign(field reflect.Value, x any) error {
 	case field.Type() == durationType:
 		return assignDuration(field, x)
 	}
+	if m, ok := texts(x); ok && field.Type() == reflect.TypeFor[map[string]string]() {
+		field.Set(reflect.ValueOf(m))
+		return nil
+	}
 	return assignConverted(field, x)
+}
+
+// texts is a map of nothing but strings, which env and meta mostly are.
+func texts(x any) (map[string]string, bool) {
+	m, ok := x.(map[string]any)
+	out := make(map[string]string, len(m))
+	for key, v := range m {
+		text, isText := v.(string)
+		if !isText {
+			return nil, false
+		}
+		out[key] = text
+	}
+	return out, ok
 }
 
 func assignConverted(field reflect.Value, x any) error {

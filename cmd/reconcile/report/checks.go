@@ -3,9 +3,11 @@ package report
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/sync/errgroup"
 
 	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
@@ -129,20 +131,41 @@ func (t tally) String() string {
 // source lines, what -fix would change, and a summary. Jobs of which there is
 // nothing to say but that a finding is excepted are shown only where there are few.
 func Checks(w io.Writer, c Check, s Style) {
-	p := &page{Style: s}
 	var sum tally
+	var shown []check
 	for _, plan := range c.Plans {
 		job := checkOf(plan, c.Side)
 		sum.add(job)
-		if job.clean() && (len(job.excepted) == 0 || len(c.Plans) > quietMost) {
-			continue
+		if !job.clean() || len(job.excepted) > 0 && len(c.Plans) <= quietMost {
+			shown = append(shown, job)
 		}
+	}
+	p := &page{Style: s}
+	for _, text := range s.texts(shown) {
 		p.blank()
-		p.check(job)
+		p.b.WriteString(text)
 	}
 	p.blank()
 	p.checkSummary(c, sum)
 	p.flush(w)
+}
+
+// texts are what is written of each job. They are made side by side: to look for
+// secrets takes its time.
+func (s Style) texts(jobs []check) []string {
+	out := make([]string, len(jobs))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, job := range jobs {
+		g.Go(func() error {
+			p := &page{Style: s}
+			p.check(job)
+			out[i] = p.b.String()
+			return nil
+		})
+	}
+	_ = g.Wait() // none fails
+	return out
 }
 
 func (p *page) check(c check) {

@@ -14,8 +14,16 @@ import (
 // columns.
 const tabStop = 4
 
+// isPlain: every byte is a grapheme, and takes a column.
+func isPlain(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
 // graphemes are what HCL counts as columns.
 func graphemes(s string) []string {
+	if isPlain(s) {
+		return strings.Split(s, "")
+	}
 	out, err := textseg.AllTokens([]byte(s), textseg.ScanGraphemeClusters)
 	if err != nil {
 		return strings.Split(s, "")
@@ -29,6 +37,9 @@ func graphemes(s string) []string {
 
 // cells is how many columns of a terminal s takes.
 func cells(s string) int {
+	if isPlain(s) {
+		return len(s)
+	}
 	n := 0
 	for _, g := range graphemes(s) {
 		n += cellsOf(g)
