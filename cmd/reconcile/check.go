@@ -15,10 +15,10 @@ import (
 )
 
 // collectSeldom: a check lives for a moment and keeps about 1 KB of a file, but parsing
-// one leaves 300 KB behind. To wait until that is four times what is kept saves a
-// tenth of the time; the limit holds while the garbage grows faster than it is found.
+// one leaves 300 KB behind. To wait until that is ten times what is kept saves more
+// than a tenth of the time; the limit is what holds then.
 func collectSeldom(files int) {
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(1000)
 	debug.SetMemoryLimit(64<<20 + int64(files)<<10)
 }
 

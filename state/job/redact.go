@@ -40,7 +40,7 @@ func IsSecretPath(p Path) bool {
 // the names that are given are not taken for secrets, be a job called `token`
 // or not.
 func RedactText(s string, names ...string) string {
-	known := place()
+	known := whereIn(s, place)
 	if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(s, name+":") }) {
 		known = placeOr(names)
 	}

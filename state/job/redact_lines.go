@@ -52,15 +52,26 @@ func redactCodeLine(line string) string {
 	if len(line) >= 40 && base64Line().MatchString(line) {
 		return hideAll(line)
 	}
-	return redactLine(line, codePlace(), false)
+	return redactLine(line, whereIn(line, codePlace), false)
+}
+
+// whereIn is the pattern for places of files, nil where text names none.
+func whereIn(text string, places func() *regexp.Regexp) *regexp.Regexp {
+	if strings.Contains(text, ".hcl") || strings.Contains(text, ".nomad") || strings.Contains(text, ".job") {
+		return places()
+	}
+	return nil
 }
 
 // redactLine hides the secrets that one line shows by itself, but in what is
-// known to be none. URLs go first: what stands after a password in one may look
+// known to be none (nil: nothing is). URLs go first: what stands after a password in one may look
 // like the place of a file.
 func redactLine(line string, known *regexp.Regexp, prose bool) string {
 	if strings.Contains(line, "://") {
 		line = urlPassword().ReplaceAllString(line, "${1}"+Redacted+"${2}")
+	}
+	if known == nil {
+		return redactPart(line, prose)
 	}
 	var b strings.Builder
 	from := 0

@@ -51,8 +51,8 @@ type File struct {
 	body    *hclsyntax.Body
 	decoder *decoder
 	trace   *trace     // made when first asked for
-	json   bool       // the file is JSON, and then:
-	tree   *jsonValue // in place of body and trace, made when first asked for
+	json    bool       // the file is JSON, and then:
+	tree    *jsonValue // in place of body and trace, made when first asked for
 }
 
 // Parse evaluates a job file, in HCL or JSON. Where the diagnostics hold an error
