@@ -120,6 +120,9 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 	if ps.ReadOnly || !plan.Does() {
 		plan.change = nil
 	}
+	if ps.ReadOnly && ps.Nomad == nil { // a check, which shows none
+		plan.Variables = nil
+	}
 	return plan, nil
 }
 

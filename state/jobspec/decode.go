@@ -304,6 +304,9 @@ func (d *decoder) structBlock(b block, v reflect.Value, p job.Path) {
 		v = v.Elem()
 	}
 	d.traceBlock(p, b)
+	if d.trace != nil && !d.trace.goesInto(p) {
+		return
+	}
 	d.structBody(b, v, p)
 	if f := schemaOf(v.Type()).label; f != nil && len(b.labels) > 0 {
 		label := v.Field(f.Index)

@@ -91,7 +91,7 @@ func (f *File) editFirst(todo []job.Edit) (*File, []job.Edit, hcl.Diagnostics) {
 	if job.Equal(f.Job, wants[0]) {
 		return f, groups[0], nil
 	}
-	t := f.traced()
+	t := f.traced(e.Path)
 	candidates := f.candidates(t, e)
 	for i, want := range wants {
 		for _, c := range candidates {

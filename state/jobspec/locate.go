@@ -112,7 +112,7 @@ func (f *File) rangeFor(e job.Edit) hcl.Range {
 	if f.json {
 		return f.jsonRange(f.locateJSON(e.Path))
 	}
-	t := f.traced()
+	t := f.traced(e.Path)
 	pl, rest := t.locate(e.Path)
 	if pl.attr == nil {
 		return pl.block.header()
@@ -151,7 +151,7 @@ func (f *File) RangeOf(e job.Edit) hcl.Range {
 	if e.Op != job.Replace || e.Old == "" {
 		return whole
 	}
-	t := f.traced()
+	t := f.traced(e.Path)
 	pl, rest := t.locate(e.Path)
 	if pl.attr == nil {
 		return whole

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/nomad/api"
+
+	"nomad-reconcile/state/job"
 )
 
 // VarFile is a file of NAME = VALUE lines, as `-var-file` names one.
@@ -50,9 +52,9 @@ type File struct {
 	inputs  Inputs
 	body    *hclsyntax.Body
 	decoder *decoder
-	trace   *trace     // made when first asked for
-	json    bool       // the file is JSON, and then:
-	tree    *jsonValue // in place of body and trace, made when first asked for
+	traces  map[string]*trace // made when first asked for
+	json    bool              // the file is JSON, and then:
+	tree    *jsonValue        // in place of body and trace, made when first asked for
 }
 
 // Parse evaluates a job file, in HCL or JSON. Where the diagnostics hold an error
@@ -88,15 +90,21 @@ func Parse(name string, src []byte, in Inputs) (*File, hcl.Diagnostics) {
 }
 
 // traced walks the same syntax tree again, with the variables and locals that it
-// has, to see where things stand.
-func (f *File) traced() *trace {
-	if f.trace == nil {
-		f.trace = &trace{places: map[string]place{}}
+// has, to see where the things stand that a path leads through.
+func (f *File) traced(p job.Path) *trace {
+	head := p[:min(len(p), 2)] // a task, where it is about one
+	t := f.traces[head.String()]
+	if t == nil {
+		t = &trace{head: head, places: map[string]place{}}
 		d := *f.decoder
-		d.trace, d.job, d.top, d.groups = f.trace, &api.Job{}, extras{}, map[*api.TaskGroup]extras{}
+		d.trace, d.job, d.top, d.groups = t, &api.Job{}, extras{}, map[*api.TaskGroup]extras{}
 		d.jobBlock(d.topBlocks(f.body))
+		if f.traces == nil {
+			f.traces = map[string]*trace{}
+		}
+		f.traces[head.String()] = t
 	}
-	return f.trace
+	return t
 }
 
 // Output is the JSON that `nomad job run -output` prints for the job, without a

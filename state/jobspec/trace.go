@@ -10,6 +10,7 @@ import (
 // and Edit ask for one; a plain parse builds no paths.
 type trace struct {
 	decoder *decoder
+	head    job.Path // blocks beside it are not gone into
 	places  map[string]place
 }
 
@@ -25,6 +26,20 @@ func (t *trace) header(b *hclsyntax.Block, d *decoder) {
 	}
 	t.decoder = d
 	t.places[""] = place{block: block{Block: b, typ: b.Type, body: b.Body, scope: d.base}}
+}
+
+// goesInto: what stands in the job or a group for all tasks is on the way to each.
+func (t *trace) goesInto(p job.Path) bool {
+	if name := p.Last().Name; name == "vault" || name == "secret" {
+		return true
+	}
+	for i := range min(len(p), len(t.head)) {
+		at, head := p[i], t.head[i]
+		if at.Name != head.Name || at.Key != head.Key && at.Key != "" && head.Key != "" {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *decoder) traceAttr(p job.Path, name string, attr *hclsyntax.Attribute, b block) {
