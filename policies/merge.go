@@ -17,6 +17,7 @@ type merger struct {
 	set         *Set
 	side        Side
 	given, live *api.Job
+	first       *scope
 	selected    []string
 	diags       hcl.Diagnostics
 }
@@ -25,7 +26,7 @@ type merger struct {
 // from at least one finding whose fix mends nothing.
 func (m *merger) merge(sc *scope) Verdict {
 	first, selected, diags := m.set.findings(m.side, sc)
-	m.selected = selected
+	m.first, m.selected = sc, selected
 	m.diags = append(m.diags, diags...)
 	if diags.HasErrors() {
 		return Verdict{Findings: plain(first)}
@@ -59,7 +60,7 @@ func (m *merger) again(edits []authored) ([]finding, bool) {
 		})
 		return nil, false
 	}
-	second, _, diags := m.set.findings(m.side, newScope(mended, m.live, m.set.uses))
+	second, _, diags := m.set.findings(m.side, m.first.edited(mended, edits))
 	m.diags = append(m.diags, diags...)
 	return second, !diags.HasErrors()
 }

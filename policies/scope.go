@@ -1,6 +1,9 @@
 package policies
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
 	"github.com/zclconf/go-cty/cty"
@@ -124,6 +127,18 @@ type slotOver struct {
 
 func newScope(j, live *api.Job, u uses) *scope {
 	return &scope{given: j, live: live, uses: u}
+}
+
+// edited is the scope of the job with edits made. What expressions see of the job
+// itself stays what it is where the edits are all in its groups.
+func (s *scope) edited(mended *api.Job, edits []authored) *scope {
+	out := newScope(mended, s.live, s.uses)
+	outside := func(e authored) bool { return e.Path[0].Name != "group" }
+	whole := slot{-1, -1}
+	if seen := s.contexts[whole]; seen != nil && !s.uses.asks("job", "group") && !slices.ContainsFunc(edits, outside) {
+		maps.Copy(out.context(whole).Variables, seen.Variables)
+	}
+	return out
 }
 
 func canonical(j *api.Job) *api.Job {

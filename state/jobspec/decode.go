@@ -269,10 +269,10 @@ func elemStruct(t reflect.Type) reflect.Type {
 func (d *decoder) field(b block, field reflect.Value, p job.Path) {
 	switch t := field.Type(); t.Kind() {
 	case reflect.Slice:
-		elem := reflect.New(t.Elem()).Elem()
-		at := d.blockPath(p, b, field.Len())
-		d.structBlock(b, elem, at)
-		field.Set(reflect.Append(field, elem))
+		at := field.Len()
+		field.Grow(1)
+		field.SetLen(at + 1)
+		d.structBlock(b, field.Index(at), d.blockPath(p, b, at))
 	case reflect.Map:
 		if elemStruct(t) == nil {
 			d.sole(b, field.IsNil())
