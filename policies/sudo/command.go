@@ -86,6 +86,7 @@ func (a *analysis) sudo(asker word, args []word) ([]word, input) {
 	if !r.runs {
 		return nil, input{}
 	}
+	a.calls = append(a.calls, call(args, r))
 	return args[min(r.next, len(args)):], input{script: r.shell}
 }
 

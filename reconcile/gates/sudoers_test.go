@@ -188,7 +188,7 @@ daemon otherhost=(ALL) NOPASSWD: ALL
 		t.Fatal(err)
 	}
 	for command, want := range map[string]string{
-		"/opt/start.sh": "{true false false}", "/opt/x -a b": "{true true true}",
+		"/opt/start.sh": "{true false false daemon ALL=(ALL) NOPASSWD: /opt/start.sh}", "/opt/x -a b": "{true true true daemon ALL=(ALL) NOPASSWD: SETENV: /opt/x -a *}",
 		"/opt/bad.sh": "sudo allows it, though the last rule that fits forbids /opt/bad.sh",
 		"/opt/other":  "sudo allows it, but no rule of sudoers says so: it may come from LDAP or SSSD",
 	} {
