@@ -274,11 +274,15 @@ func notPlaced(p *Page) *cause {
 	if len(p.Placement) == 0 {
 		return nil
 	}
-	next := append(p.mend(), Step{"nomad node status -allocs", "the nodes, and how much runs on each"})
+	room := "the nodes, and how much runs on each: make room, or let the job ask for less"
+	if p.Plan != nil && p.Plan.File != "" {
+		room += " in " + p.Plan.File
+	}
+	next := append(p.mend(), Step{"nomad node status -allocs", room})
 	if e := blockedEval(p.Evaluations); e != nil {
 		next = append(next, p.nomad("eval status", short(e.ID), "the numbers of each node"))
 	}
-	return &cause{Ill, "Nomad has no place for it: " + p.Placement[0], next}
+	return &cause{Ill, p.Placement[0], next}
 }
 
 // placement is said while an evaluation is blocked, or where the newest one found

@@ -295,7 +295,8 @@ func eventOf(e *api.TaskEvent) Event {
 // gates asks those of the rollout, where the job runs by Nomad's account. What
 // launches jobs or only watches a start is left out.
 func (d *Doctor) gates(ctx context.Context, f *Facts) {
-	if f.Plan == nil || f.Live.State.Why != "" || f.Live.State.Stopped || len(f.Plan.Rollout.Gates) == 0 {
+	runs := slices.ContainsFunc(shown(f.Allocations), func(a *api.AllocationListStub) bool { return a.ClientStatus == api.AllocClientStatusRunning })
+	if f.Plan == nil || f.Live.State.Why != "" || !runs {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.GateTime)

@@ -203,3 +203,29 @@ daemon otherhost=(ALL) NOPASSWD: ALL
 		}
 	}
 }
+
+func TestAskSudo(t *testing.T) {
+	t.Parallel()
+	const wants = `[ "$*" = "-n -l -U app -u root -- start.sh now" ] || exit 9; `
+	tests := map[string]struct{ sudo, cvtsudoers, want string }{
+		"allowed":     {wants + "echo /opt/start.sh now", "SEED", "{true true false false app ALL=(ALL) NOPASSWD: /opt/start.sh /opt/start.sh}"},
+		"not allowed": {"exit 1", "", "{false false false false  start.sh}"},
+		"no right":    {"echo 'sudo: a password is required' >&2; exit 1", "", "sudo: a password is required"},
+		"unreadable":  {"echo /opt/start.sh", "echo no >&2; exit 1", "cvtsudoers: no"},
+		"no sudo":     {"", "", "SUDO is not installed on this host"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			host := sudoOf(t, "", tt.sudo, tt.cvtsudoers).Spec.(*sudoersGate).host
+			says, err := askSudo(t.Context(), host, "app", "", []string{"start.sh", "now"})
+			got := fmt.Sprint(says)
+			if err != nil {
+				got = strings.ReplaceAll(err.Error(), host.sudo, "SUDO")
+			}
+			if got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
