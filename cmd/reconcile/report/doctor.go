@@ -23,7 +23,7 @@ var healths = map[doctor.Health]look{
 // to type next.
 func Doctor(w io.Writer, d doctor.Page, s Style) {
 	p := &page{Style: s, names: []string{d.ID.String(), d.ID.Name, "NOPASSWD", "PASSWD"}} // these are tags of sudoers
-	p.title(healths[d.Health], d.ID.String(), d.Verdict)
+	p.verdict(healths[d.Health], d.ID.String(), d.Verdict)
 	if d.Plan != nil {
 		p.held = d.Plan.Hold != nil
 		found, excepted := unexcepted(d.Plan.Findings)
@@ -38,6 +38,23 @@ func Doctor(w io.Writer, d doctor.Page, s Style) {
 	p.list("Cannot tell:", yellow, d.Unknown)
 	p.next(d.Next)
 	p.flush(w)
+}
+
+// verdict begins on the first line, however narrow.
+func (p *page) verdict(l look, name, text string) {
+	head := fmt.Sprintf("%s %s: %s: ", l.sign, printable(name), l.words)
+	const hang = 4
+	for i, line := range wrap(head+clean(text, p.names...), p.room(hang)) {
+		rest, whole := strings.CutPrefix(line, head)
+		switch {
+		case i > 0:
+			p.line(hang, line)
+		case whole:
+			p.line(0, p.paint(l.color, l.sign)+" "+p.paint(bold, printable(name))+": "+p.paint(l.color, l.words)+": "+rest)
+		default:
+			p.line(0, line)
+		}
+	}
 }
 
 // registered is the live job, its deployment and its newest evaluation.
@@ -107,34 +124,38 @@ func (p *page) stderr(t doctor.Task) {
 	}
 }
 
-// sudo is each line that the job runs through sudo, beside what sudoers says.
+// sudo is each line that the job runs through sudo, beside what sudoers says. What
+// may be copied is never broken.
 func (p *page) sudo(all []doctor.Sudo) {
 	for _, s := range all {
 		p.blank()
-		p.para(2, "Sudo ", bold, "task "+s.Task+who(s)+": "+redactLine(s.Line))
+		p.para(2, "Sudo: ", bold, "task "+s.Task+who(s))
+		p.line(6, printable(redactLine(s.Line)))
 		if s.Unknown != "" {
 			p.para(6, "? ", yellow, "cannot tell: "+s.Unknown)
 			continue
 		}
 		if s.Says.Allowed {
-			p.para(6, "sudoers: ", dim, redactSudoers(s.Says.Rule))
+			p.line(6, p.paint(dim, "sudoers: ")+printable(redactSudoers(s.Says.Rule)))
 			p.para(6, "in force: ", dim, s.Has())
 		}
-		complaints := s.Complaints()
-		for _, c := range complaints {
-			sign, color := "! ", yellow
-			if c.Fatal {
-				sign, color = "✗ ", red
-			}
-			text := c.Text
-			if c.Sudoers != "" {
-				text += "; sudoers would have to say: " + redactSudoers(c.Sudoers)
-			}
-			p.para(6, sign, color, text)
+		p.complaints(s.Complaints())
+	}
+}
+
+func (p *page) complaints(all []doctor.Complaint) {
+	for _, c := range all {
+		sign, color := "! ", yellow
+		if c.Fatal {
+			sign, color = "✗ ", red
 		}
-		if len(complaints) == 0 {
-			p.para(6, "✓ ", green, "nothing is missing, nothing is too much")
+		p.para(6, sign, color, c.Text)
+		if c.Sudoers != "" {
+			p.line(8, p.paint(dim, "it would be: ")+printable(redactSudoers(c.Sudoers)))
 		}
+	}
+	if len(all) == 0 {
+		p.para(6, "✓ ", green, "nothing is missing, nothing is too much")
 	}
 }
 
@@ -172,7 +193,9 @@ func (p *page) next(steps []doctor.Step) {
 	p.blank()
 	p.line(0, p.paint(bold, "Next:"))
 	for _, s := range steps {
-		p.para(2, "# ", dim, s.Why)
+		for _, l := range wrap(clean(s.Why, p.names...), p.room(4)) {
+			p.line(2, p.paint(dim, "# "+l))
+		}
 		p.line(2, p.paint(cyan, printable(redactSudoers(s.Command))))
 	}
 }
