@@ -19,18 +19,28 @@ func Unplaced(failed map[string]*api.AllocationMetric, j *api.Job) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
 		if m := failed[name]; m != nil {
-			out = append(out, fmt.Sprintf("group %s has no place%s: %s", name, howMany(m), whyUnplaced(m, j, groupOf(j, name))))
+			out = append(out, fmt.Sprintf("group %s has no place%s: %s", name, howMany(m, j), whyUnplaced(m, j, groupOf(j, name))))
 		}
 	}
 	return out
 }
 
-// howMany: Nomad counts the allocations that fail alike after the first one.
-func howMany(m *api.AllocationMetric) string {
-	if m.CoalescedFailures == 0 {
+// howMany: Nomad counts the allocations that fail alike after the first one; of a
+// system job these are nodes.
+func howMany(m *api.AllocationMetric, j *api.Job) string {
+	switch {
+	case m.CoalescedFailures == 0:
 		return ""
+	case nodeByNode(m, j):
+		return fmt.Sprintf(" on %d nodes", m.CoalescedFailures+1)
 	}
 	return fmt.Sprintf(" for %d allocations", m.CoalescedFailures+1)
+}
+
+// nodeByNode: the metric of a system job that is short of something is that of the
+// first such node alone; others may run it.
+func nodeByNode(m *api.AllocationMetric, j *api.Job) bool {
+	return j != nil && j.Type != nil && (*j.Type == api.JobTypeSystem || *j.Type == api.JobTypeSysbatch) && m.NodesExhausted > 0
 }
 
 func groupOf(j *api.Job, name string) *api.TaskGroup {
@@ -51,16 +61,19 @@ func whyUnplaced(m *api.AllocationMetric, j *api.Job, g *api.TaskGroup) string {
 	if m.NodesEvaluated == 0 {
 		return "no ready node" + where(m, j)
 	}
-	filtered := sameClass(m.ConstraintFiltered)
+	all := m.NodesEvaluated
+	if nodeByNode(m, j) {
+		all = 0
+	}
 	var parts []string
-	for _, what := range slices.Sorted(maps.Keys(filtered)) {
-		parts = append(parts, filterWords(what, g).said(filtered[what], m.NodesEvaluated))
+	for _, what := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
+		parts = append(parts, filterWords(what, g).said(m.ConstraintFiltered[what], all))
 	}
 	for _, what := range slices.Sorted(maps.Keys(m.DimensionExhausted)) {
-		parts = append(parts, dimensionWords(what, g).said(m.DimensionExhausted[what], m.NodesEvaluated))
+		parts = append(parts, dimensionWords(what, g).said(m.DimensionExhausted[what], all))
 	}
 	if len(parts) == 0 {
-		parts = []string{wanted{"fit", "fits", "it"}.said(m.NodesEvaluated, m.NodesEvaluated)}
+		parts = []string{wanted{"fit", "fits", "it"}.said(all, all)}
 	}
 	return strings.Join(parts, ", ") + classes(m)
 }
@@ -87,21 +100,9 @@ func where(m *api.AllocationMetric, j *api.Job) string {
 	return out
 }
 
-// ineligible is what Nomad says of a node that is like one it ruled out before.
+// ineligible is what Nomad says of a node like one that it ruled out before, for this
+// allocation or another one of the job; it does not say again why.
 const ineligible = "computed class ineligible"
-
-// sameClass counts such nodes to the reason of the first one, if there is but one.
-func sameClass(filtered map[string]int) map[string]int {
-	if len(filtered) != 2 || filtered[ineligible] == 0 {
-		return filtered
-	}
-	out := maps.Clone(filtered)
-	delete(out, ineligible)
-	for what := range out {
-		out[what] += filtered[ineligible]
-	}
-	return out
-}
 
 // classes: where nodes have classes, which of them were looked at in vain.
 func classes(m *api.AllocationMetric) string {
@@ -126,9 +127,12 @@ func have(format string, args ...any) wanted {
 	return wanted{"have", "has", fmt.Sprintf(format, args...)}
 }
 
-// said tells how many of the nodes do not.
+// said tells how many of the nodes do not; without a number of all, that one does
+// not.
 func (w wanted) said(n, all int) string {
 	switch {
+	case all == 0:
+		return fmt.Sprintf("a node does not %s %s", w.verb, w.what)
 	case n >= all && (w.verb == "have" || all == 1):
 		return fmt.Sprintf("no node %s %s", w.third, w.what)
 	case n >= all:
@@ -157,15 +161,16 @@ func filterWords(reason string, g *api.TaskGroup) wanted {
 	case "missing network":
 		return have("the network %s", list(networks(g), "that it asks for"))
 	case api.ConstraintDistinctHosts:
-		return have("no allocation of the job yet (distinct_hosts)")
+		return wanted{"take", "takes", "another allocation of the job (distinct_hosts)"}
 	case ineligible:
-		return wanted{"differ", "differs", "from those that were ruled out already"}
+		return wanted{"differ", "differs", "from nodes that were ruled out before"}
 	}
 	if m := missingHostNetwork.FindStringSubmatch(reason); m != nil {
 		return have("the %s", m[1])
 	}
 	if m := usedProperty.FindStringSubmatch(reason); m != nil {
-		return have("a value of %s that is free: %s is used by %s (distinct_property)", m[1], m[2], plural(m[3], "allocation"))
+		text := fmt.Sprintf("another allocation of the job: %s=%s is used by %s (distinct_property)", m[1], m[2], plural(m[3], "allocation"))
+		return wanted{"take", "takes", text}
 	}
 	if strings.HasPrefix(reason, "${") {
 		return wanted{"satisfy", "satisfies", strings.TrimSpace(reason)}

@@ -60,7 +60,7 @@ var unplacedJobs = map[string]unplaced{
 	"distinct hosts": {func(j *api.Job) {
 		j.TaskGroups[0].Count = new(3)
 		j.Constraints = []*api.Constraint{{Operand: api.ConstraintDistinctHosts, RTarget: "true"}}
-	}, "group web has no place for 2 allocations: no node has no allocation of the job yet (distinct_hosts)"},
+	}, "group web has no place for 2 allocations: no node takes another allocation of the job (distinct_hosts)"},
 	"system": {func(j *api.Job) {
 		j.Type = new(api.JobTypeSystem)
 		constrained("${attr.kernel.name}", "=", "windows")(j)
@@ -153,6 +153,7 @@ func TestUnplacedWords(t *testing.T) {
 	j := &api.Job{Datacenters: []string{"a", "b"}, NodePool: new("all"), TaskGroups: []*api.TaskGroup{{Name: new("web"), Tasks: []*api.Task{
 		task(1000, nil), task(4000, lifecycle("prestart", false)), task(500, lifecycle("prestart", true)), task(50, lifecycle("poststart", false)), task(4499, lifecycle("poststop", false)),
 	}}}}
+	system := &api.Job{Type: new("system"), TaskGroups: j.TaskGroups}
 	tests := map[string]struct {
 		metric api.AllocationMetric
 		job    *api.Job
@@ -160,12 +161,14 @@ func TestUnplacedWords(t *testing.T) {
 	}{
 		"tasks that do not run at once share": {api.AllocationMetric{NodesEvaluated: 3, DimensionExhausted: map[string]int{"memory": 3}}, j, "no node has 4500 MB memory free"},
 		"some nodes":                          {api.AllocationMetric{NodesEvaluated: 3, ConstraintFiltered: map[string]int{"${attr.kernel.name} = windows": 2}, DimensionExhausted: map[string]int{"cpu": 1}}, j, "2 of 3 nodes do not satisfy ${attr.kernel.name} = windows, 1 of 3 nodes does not have 300 MHz cpu free"},
-		"nodes of one class":                  {api.AllocationMetric{NodesEvaluated: 3, ConstraintFiltered: map[string]int{"${attr.kernel.name} = windows": 1, "computed class ineligible": 2}}, j, "none of 3 nodes satisfies ${attr.kernel.name} = windows"},
-		"several classes":                     {api.AllocationMetric{NodesEvaluated: 4, ConstraintFiltered: map[string]int{"${a} = b": 1, "missing drivers": 1, "computed class ineligible": 2}, ClassFiltered: map[string]int{"big": 3}, ClassExhausted: map[string]int{"small": 1}}, j, "1 of 4 nodes does not satisfy ${a} = b, 2 of 4 nodes do not differ from those that were ruled out already, 1 of 4 nodes does not have a healthy driver docker (3 of class big ruled out, 1 of class small full)"},
+		"all nodes":                           {api.AllocationMetric{NodesEvaluated: 3, ConstraintFiltered: map[string]int{"${attr.kernel.name} = windows": 3}, ClassFiltered: map[string]int{"big": 2}}, j, "none of 3 nodes satisfies ${attr.kernel.name} = windows (2 of class big ruled out)"},
+		"ruled out before":                    {api.AllocationMetric{NodesEvaluated: 3, ConstraintFiltered: map[string]int{"distinct_hosts": 1, "computed class ineligible": 2}}, j, "2 of 3 nodes do not differ from nodes that were ruled out before, 1 of 3 nodes does not take another allocation of the job (distinct_hosts)"},
+		"a system job":                        {api.AllocationMetric{NodesEvaluated: 1, NodesExhausted: 1, DimensionExhausted: map[string]int{"memory": 1}}, system, "a node does not have 4500 MB memory free"},
+		"several classes":                     {api.AllocationMetric{NodesEvaluated: 4, ConstraintFiltered: map[string]int{"${a} = b": 1, "missing drivers": 1, "computed class ineligible": 2}, ClassFiltered: map[string]int{"big": 3}, ClassExhausted: map[string]int{"small": 1}}, j, "1 of 4 nodes does not satisfy ${a} = b, 2 of 4 nodes do not differ from nodes that were ruled out before, 1 of 4 nodes does not have a healthy driver docker (3 of class big ruled out, 1 of class small full)"},
 		"port":                                {api.AllocationMetric{NodesEvaluated: 1, DimensionExhausted: map[string]int{"network: reserved port collision web=18080": 1}}, j, `no node has port 18080 free (port "web")`},
 		"ports":                               {api.AllocationMetric{NodesEvaluated: 1, DimensionExhausted: map[string]int{"network: dynamic port selection failed": 1}}, j, "no node has the ports or the network that it asks for (dynamic port selection failed)"},
 		"devices in use":                      {api.AllocationMetric{NodesEvaluated: 1, DimensionExhausted: map[string]int{"devices: no devices match request": 1}}, j, "no node has the devices that it asks for free (no devices match request)"},
-		"distinct property":                   {api.AllocationMetric{NodesEvaluated: 2, ConstraintFiltered: map[string]int{"distinct_property: ${node.datacenter}=dc1 used by 1 allocs": 2}}, j, "no node has a value of ${node.datacenter} that is free: dc1 is used by 1 allocation (distinct_property)"},
+		"distinct property":                   {api.AllocationMetric{NodesEvaluated: 2, ConstraintFiltered: map[string]int{"distinct_property: ${node.datacenter}=dc1 used by 1 allocs": 2}}, j, "none of 2 nodes takes another allocation of the job: ${node.datacenter}=dc1 is used by 1 allocation (distinct_property)"},
 		"quota":                               {api.AllocationMetric{NodesEvaluated: 2, QuotaExhausted: []string{"memory exhausted (4096 needed > 1024 limit)"}}, j, "the quota of the namespace is used up: memory exhausted (4096 needed > 1024 limit)"},
 		"datacenters":                         {api.AllocationMetric{}, j, "no ready node in datacenters a, b"},
 		"no job":                              {api.AllocationMetric{NodePool: "gpu"}, nil, "no ready node in node pool gpu"},
@@ -179,6 +182,10 @@ func TestUnplacedWords(t *testing.T) {
 		if want := []string{"group web has no place: " + tt.want}; !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, want)
 		}
+	}
+	three := map[string]*api.AllocationMetric{"web": {NodesEvaluated: 1, NodesExhausted: 1, CoalescedFailures: 2, DimensionExhausted: map[string]int{"memory": 1}}}
+	if got := nomad.Unplaced(three, system); !slices.Equal(got, []string{"group web has no place on 3 nodes: a node does not have 4500 MB memory free"}) {
+		t.Errorf("three nodes: %q", got)
 	}
 	if got := nomad.Unplaced(map[string]*api.AllocationMetric{"b": {}, "a": {}, "c": nil}, nil); !slices.Equal(got, []string{"group a has no place: no ready node", "group b has no place: no ready node"}) {
 		t.Errorf("groups: %q", got)
