@@ -37,8 +37,11 @@ func Examine(f Facts) Page {
 		}
 	}
 	p.Verdict = "nothing is wrong: " + running(f)
-	if len(p.Unknown) > 0 {
+	switch {
+	case len(p.Unknown) > 0:
 		p.Verdict = "nothing wrong is known, but not all could be looked at: " + running(f)
+	case p.Deployment != nil && p.Deployment.Status == api.DeploymentStatusRunning:
+		p.Verdict = "nothing is wrong so far, its deployment is under way: " + running(f)
 	}
 	return p
 }

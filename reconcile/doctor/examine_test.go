@@ -104,6 +104,7 @@ func TestExamine(t *testing.T) {
 		"count 0":     {func(f *doctor.Facts) { f.Allocations = nil }, "fine: nothing is wrong: there is nothing to run", nil},
 		"not all is known": {func(f *doctor.Facts) { f.Unknown = []string{"the deployment: x"} },
 			"fine: nothing wrong is known, but not all could be looked at: 1 allocation of version 3 runs", nil},
+		"under way": {deployment("running", "Deployment is running"), "fine: nothing is wrong so far, its deployment is under way: 1 allocation of version 3 runs", nil},
 		"unreachable": {func(f *doctor.Facts) { f.Fault, f.Live = unreachable, nil },
 			"unknown: no answer from Nomad at http://x; check NOMAD_ADDR", []string{"nomad server members", "systemctl status nomad"}},
 		"another fault":  {func(f *doctor.Facts) { f.Fault, f.Live = errors.New("odd"), nil }, "unknown: odd", []string{"nomad server members", "systemctl status nomad"}},

@@ -324,6 +324,28 @@ func TestLookAtALaunch(t *testing.T) {
 	checkPage(t, w.look(child), "ill: task t ends with exit code 3; it said: no database")
 }
 
+// What sudo's programs cannot answer is said, with what helps.
+func TestLookWithoutSudoers(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, webJob)
+	w.run(webJob, "failed")
+	for fault, want := range map[string]string{
+		"sudo is not installed on this host":                            "; `apt-get install sudo`, or the like, brings it",
+		"cvtsudoers: unable to open /etc/sudoers: Permission denied":    "; run doctor as root",
+		"sudo: a password is required":                                  "; run doctor as root",
+		"sudo allows it, but no rule of sudoers says so: it is in LDAP": "",
+	} {
+		w.doctor.AskSudo = func(context.Context, string, string, []string) (gates.SudoSays, error) {
+			return gates.SudoSays{}, errors.New(fault)
+		}
+		p := w.look("web")
+		checkPage(t, p, ofSudo)
+		if len(p.Sudo) != 1 || p.Sudo[0].Unknown != fault+want || p.Sudo[0].Says != (gates.SudoSays{}) {
+			t.Errorf("%+v", p.Sudo)
+		}
+	}
+}
+
 // Whose sudo it is: the task's own user, that of its driver, of the rollout's gate,
 // or of Nomad's agent; and what cannot be told.
 func TestLookForTheUser(t *testing.T) {

@@ -123,13 +123,21 @@ func (s *Sudo) ask(ctx context.Context, ask func(context.Context, string, string
 	default:
 		says, err := ask(ctx, s.User, s.RunAs, c.Command)
 		if err != nil {
-			s.Unknown = err.Error()
-			if strings.Contains(s.Unknown, "not installed") {
-				s.Unknown += ": apt-get install sudo, or its like, has it"
-			}
+			s.Unknown = err.Error() + remedy(err.Error())
 		}
 		s.Says = says
 	}
+}
+
+// remedy is what to do so that sudo's programs can answer.
+func remedy(fault string) string {
+	switch {
+	case strings.Contains(fault, "not installed"):
+		return "; `apt-get install sudo`, or the like, brings it"
+	case strings.Contains(fault, "ermission denied") || strings.Contains(fault, "password is required"):
+		return "; run doctor as root"
+	}
+	return ""
 }
 
 // userOf is whom a task runs as: what it says, else what its driver or the rollout
