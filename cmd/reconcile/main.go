@@ -23,6 +23,7 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 		"explain":    {synopsis: "Show what a policy demands and why, with examples", run: runExplain},
 		"plan":       {synopsis: "Show what would be done, to files and to live jobs", run: runPlan},
 		"apply":      {synopsis: "Do what the plan shows, with backups, gates and rollback", run: runApply},
+		"doctor":     {synopsis: "Say why a job does not start, and what to type next", run: runDoctor},
 		"agent":      {synopsis: "Hold jobs continuously", run: runAgent},
 		"history":    {synopsis: "List past runs", run: runHistory},
 		"rollback":   {synopsis: "Bring file and job back to before a run", run: runRollback},

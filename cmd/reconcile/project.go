@@ -56,7 +56,7 @@ func (sh *shell) load(w wants) (*project, error) {
 	}
 	src, err := os.ReadFile(w.config)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check and plan need none", w.config)
+		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check, plan and doctor need none", w.config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)

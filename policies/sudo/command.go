@@ -83,6 +83,9 @@ func (a *analysis) sudo(asker word, args []word) ([]word, input) {
 	if r.doubt >= 0 {
 		a.doubt(args[r.doubt], doubtOption)
 	}
+	if r.runs || r.doubt >= 0 {
+		a.calls = append(a.calls, call(args, r))
+	}
 	if !r.runs {
 		return nil, input{}
 	}

@@ -37,14 +37,16 @@ func InArgs(args []string) []Found {
 	return found
 }
 
-func inArgs(args []string) []Found {
+func inArgs(args []string) []Found { return analysisOf(args).sorted() }
+
+func analysisOf(args []string) *analysis {
 	a := &analysis{}
 	words := make([]word, len(args))
 	for i, arg := range args {
 		words[i] = word{text: newText(&root{index: i, src: arg}, interpolations(arg))}
 	}
 	a.command(words)
-	return a.sorted()
+	return a
 }
 
 // Template is a file that is rendered before it is run.
@@ -148,6 +150,7 @@ func mendedArgs(args []string, found []Found) []string {
 // analysis gathers what is found on the way through commands and scripts.
 type analysis struct {
 	found    []Found
+	calls    []Call             // of sudo, in the order in which they were read
 	depth    int                // of scripts in scripts
 	looks    int                // ahead, that this is within
 	assigned map[string]given   // what a script makes of the names of variables and commands

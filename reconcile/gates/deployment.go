@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -210,7 +209,7 @@ func ending(ctx context.Context, last string) string {
 // judge is the gate's verdict on one view; it reads nothing else.
 func judge(c Change, v view) (verdict, string) {
 	if d := ofChange(v.deployments, c.JobModifyIndex); d != nil {
-		return judgeDeployment(d, v)
+		return judgeDeployment(c, d, v)
 	}
 	if newer := newerDeployment(v.deployments, c.JobModifyIndex); newer != nil {
 		return failed, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
@@ -243,7 +242,7 @@ func newerDeployment(ds []*api.Deployment, index uint64) *api.Deployment {
 	return nil
 }
 
-func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
+func judgeDeployment(c Change, d *api.Deployment, v view) (verdict, string) {
 	switch d.Status {
 	case api.DeploymentStatusSuccessful:
 		return passed, counts(d)
@@ -255,7 +254,7 @@ func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
 			return failed, fmt.Sprintf("allocation %s is unhealthy", short(a.ID))
 		}
 	}
-	why := blocked(v.eval)
+	why := blocked(v.eval, c.Job)
 	if why == "" {
 		why = counts(d)
 	}
@@ -285,32 +284,11 @@ func counts(d *api.Deployment) string {
 }
 
 // blocked says in words what Nomad found no room for.
-func blocked(eval *api.Evaluation) string {
-	if eval == nil || len(eval.FailedTGAllocs) == 0 {
+func blocked(eval *api.Evaluation, j *api.Job) string {
+	if eval == nil {
 		return ""
 	}
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(eval.FailedTGAllocs)) {
-		parts = append(parts, fmt.Sprintf("group %s has no place: %s", name, reasons(eval.FailedTGAllocs[name])))
-	}
-	return strings.Join(parts, "; ")
-}
-
-func reasons(m *api.AllocationMetric) string {
-	if m.NodesEvaluated == 0 {
-		return "no node in its datacenters and node pool"
-	}
-	var parts []string
-	for _, what := range slices.Sorted(maps.Keys(m.ConstraintFiltered)) {
-		parts = append(parts, fmt.Sprintf("%d nodes lack %s", m.ConstraintFiltered[what], what))
-	}
-	for _, what := range slices.Sorted(maps.Keys(m.DimensionExhausted)) {
-		parts = append(parts, fmt.Sprintf("%d nodes have not enough %s", m.DimensionExhausted[what], what))
-	}
-	if len(parts) == 0 {
-		return fmt.Sprintf("%d nodes looked at, none fits", m.NodesEvaluated)
-	}
-	return strings.Join(parts, ", ")
+	return strings.Join(nomad.Unplaced(eval.FailedTGAllocs, j), "; ")
 }
 
 // judgeAllocations: without a deployment the allocations speak for themselves.
@@ -344,7 +322,7 @@ func judgeAllocations(c Change, v view) (verdict, string) {
 	case running+complete >= want && (once || complete == 0):
 		return steady, says
 	}
-	if why := blocked(v.eval); why != "" {
+	if why := blocked(v.eval, c.Job); why != "" {
 		return waiting, why
 	}
 	return waiting, says

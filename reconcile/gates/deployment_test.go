@@ -61,10 +61,10 @@ func TestJudge(t *testing.T) {
 		"canary":             {"", view{deployments: ds{rollout(5, "running", "Deployment is running but requires manual promotion", false)}}, waiting, "waiting for promotion: nomad deployment promote d1234567"},
 		"unhealthy":          {"", view{deployments: ds{rollout(5, "running", "", false)}, allocs: as{sick(stub("a2345678-9", "running", nil))}}, failed, "allocation a2345678 is unhealthy"},
 		"unhealthy, reverts": {"", view{deployments: ds{rollout(5, "running", "", true)}, allocs: as{sick(stub("a2", "running", nil))}}, waiting, "1 of 2 allocations healthy"},
-		"deployment blocked": {"", view{deployments: ds{rollout(5, "running", "", false)}, eval: noPlace(&api.AllocationMetric{NodesEvaluated: 2, DimensionExhausted: map[string]int{"memory": 2}})}, waiting, "group g has no place: 2 nodes have not enough memory"},
-		"no node":            {"", view{eval: noPlace(&api.AllocationMetric{})}, waiting, "group g has no place: no node in its datacenters and node pool"},
-		"constraint":         {"", view{eval: noPlace(&api.AllocationMetric{NodesEvaluated: 3, ConstraintFiltered: map[string]int{"${attr.kernel.name} = windows": 3}})}, waiting, "group g has no place: 3 nodes lack ${attr.kernel.name} = windows"},
-		"no reason":          {"", view{eval: noPlace(&api.AllocationMetric{NodesEvaluated: 1})}, waiting, "group g has no place: 1 nodes looked at, none fits"},
+		"deployment blocked": {"", view{deployments: ds{rollout(5, "running", "", false)}, eval: noPlace(&api.AllocationMetric{NodesEvaluated: 2, DimensionExhausted: map[string]int{"memory": 2}})}, waiting, "group g has no place: no node has 4096 MB memory free"},
+		"no node":            {"", view{eval: noPlace(&api.AllocationMetric{})}, waiting, "group g has no place: no ready node in datacenter dc1"},
+		"constraint":         {"", view{eval: noPlace(&api.AllocationMetric{NodesEvaluated: 3, ConstraintFiltered: map[string]int{"${attr.kernel.name} = windows": 3}})}, waiting, "group g has no place: none of 3 nodes satisfies ${attr.kernel.name} = windows"},
+		"no reason":          {"", view{eval: noPlace(&api.AllocationMetric{NodesEvaluated: 1})}, waiting, "group g has no place: no node fits it"},
 		"no deployment":      {"", view{eval: done, allocs: as{up}}, steady, "1 of 1 allocations running"},
 		"starting":           {"", view{eval: done, allocs: as{stub("a1", "pending", tasks("pending", 0))}}, waiting, "0 of 1 allocations running"},
 		"between restarts":   {"", view{eval: done, allocs: as{stub("a1", "running", tasks("pending", 2))}}, waiting, "allocation a1 is restarting"},
@@ -82,6 +82,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, tt := range tests {
 		j := testJob("web")
+		j.Datacenters, j.TaskGroups[0].Tasks[0].Resources = []string{"dc1"}, &api.Resources{MemoryMB: new(4096)}
 		if tt.kind != "" {
 			j.Type = &tt.kind
 		}

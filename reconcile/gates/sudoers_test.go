@@ -188,7 +188,7 @@ daemon otherhost=(ALL) NOPASSWD: ALL
 		t.Fatal(err)
 	}
 	for command, want := range map[string]string{
-		"/opt/start.sh": "{true false false}", "/opt/x -a b": "{true true true}",
+		"/opt/start.sh": "{true false false daemon ALL=(ALL) NOPASSWD: /opt/start.sh}", "/opt/x -a b": "{true true true daemon ALL=(ALL) NOPASSWD: SETENV: /opt/x -a *}",
 		"/opt/bad.sh": "sudo allows it, though the last rule that fits forbids /opt/bad.sh",
 		"/opt/other":  "sudo allows it, but no rule of sudoers says so: it may come from LDAP or SSSD",
 	} {
@@ -201,5 +201,31 @@ daemon otherhost=(ALL) NOPASSWD: ALL
 		if got != want {
 			t.Errorf("%s: got %s, want %s", command, got, want)
 		}
+	}
+}
+
+func TestAskSudo(t *testing.T) {
+	t.Parallel()
+	const wants = `[ "$*" = "-n -l -U app -u root -- start.sh now" ] || exit 9; `
+	tests := map[string]struct{ sudo, cvtsudoers, want string }{
+		"allowed":     {wants + "echo /opt/start.sh now", "SEED", "{true true false false app ALL=(ALL) NOPASSWD: /opt/start.sh /opt/start.sh}"},
+		"not allowed": {"exit 1", "", "{false false false false  start.sh}"},
+		"no right":    {"echo 'sudo: a password is required' >&2; exit 1", "", "sudo: a password is required"},
+		"unreadable":  {"echo /opt/start.sh", "echo no >&2; exit 1", "cvtsudoers: no"},
+		"no sudo":     {"", "", "SUDO is not installed on this host"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			host := sudoOf(t, "", tt.sudo, tt.cvtsudoers).Spec.(*sudoersGate).host
+			says, err := askSudo(t.Context(), host, "app", "", []string{"start.sh", "now"})
+			got := fmt.Sprint(says)
+			if err != nil {
+				got = strings.ReplaceAll(err.Error(), host.sudo, "SUDO")
+			}
+			if got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
 	}
 }

@@ -11,7 +11,10 @@ import (
 )
 
 // sudoRule is what sudoers says about one user, command and target user.
-type sudoRule struct{ nopasswd, setenv, envReset bool }
+type sudoRule struct {
+	nopasswd, setenv, envReset bool
+	text                       string // as it could stand in sudoers
+}
 
 // sudoersDoc is what `cvtsudoers -f json` prints, as far as it matters here. It was
 // asked for one user on one host, so that the rules of others are left out.
@@ -52,7 +55,9 @@ func readSudoers(data []byte, user, runas string, command []string) (sudoRule, e
 			}
 			for _, c := range backwards(spec.Commands) {
 				if fits(c.Command, command) {
-					return spec.with(defaults, user), forbidden(c)
+					r := spec.with(defaults, user)
+					r.text = spec.text(user, c)
+					return r, forbidden(c)
 				}
 			}
 		}
@@ -140,6 +145,37 @@ func (s sudoSpec) with(defaults map[string]bool, user string) sudoRule {
 		return defaults[name]
 	}
 	return sudoRule{nopasswd: !get("authenticate") || user == "root", setenv: get("setenv"), envReset: defaults["env_reset"]}
+}
+
+// text is the rule for one user and command. What list it stands in, and which
+// aliases stand for it, cvtsudoers does not tell.
+func (s sudoSpec) text(user string, c sudoMember) string {
+	var runas []string
+	for _, m := range s.RunAs {
+		if name := m.Username; name != "" {
+			runas = append(runas, not(m.Negated)+name)
+		}
+	}
+	out := user + " ALL="
+	if len(runas) > 0 {
+		out += "(" + strings.Join(runas, ",") + ") "
+	}
+	own := options(s.Options)
+	for _, tag := range []struct{ option, on, off string }{{"authenticate", "PASSWD: ", "NOPASSWD: "}, {"setenv", "SETENV: ", "NOSETENV: "}} {
+		if v, ok := own[tag.option]; ok && v {
+			out += tag.on
+		} else if ok {
+			out += tag.off
+		}
+	}
+	return out + not(c.Negated) + c.Command
+}
+
+func not(negated bool) string {
+	if negated {
+		return "!"
+	}
+	return ""
 }
 
 // fits tells whether a command of sudoers is meant by the one that is asked about.

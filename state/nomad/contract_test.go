@@ -44,8 +44,10 @@ func TestContract(t *testing.T) {
 		if *update {
 			write(t, "VERSION", agent.version+"\n")
 			runScenarios(t, agent.url, write)
+			realUnplaced(t, agent.url)
 			return
 		}
+		realUnplaced(t, agent.url)
 		runScenarios(t, agent.url, compare)
 	})
 }

@@ -216,7 +216,7 @@ func holdOf(h *reconcile.Hold) *hold {
 	if h == nil {
 		return nil
 	}
-	return &hold{Reason: redactProse(h.Reason), Next: h.Next}
+	return &hold{Reason: redactProse(h.Reason), Next: redactProse(h.Next)}
 }
 
 func namespace(id job.ID) string {
