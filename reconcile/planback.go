@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -28,25 +29,18 @@ func (p *Planner) PlanRollback(ctx context.Context, id string) (Plan, error) {
 // one shows what it will do once the newer ones are rolled back; it is to be made
 // again then.
 func (p *Planner) PlanRollbacks(ctx context.Context, ids []string) ([]Plan, error) {
-	all, err := p.History.Runs(nil)
+	runs, wanted, err := p.find(ids)
 	if err != nil {
-		return nil, fmt.Errorf("reading the history: %w", err)
-	}
-	wanted := map[string]bool{}
-	for _, id := range ids {
-		run, err := p.History.Find(id)
-		if err != nil {
-			return nil, err
-		}
-		wanted[run.ID] = true
+		return nil, err
 	}
 	var plans []Plan
 	ahead := map[job.ID]*ahead{}
-	for i, run := range all { // the newest first
-		if !wanted[run.ID] {
-			continue
+	for _, run := range runs {
+		newer, err := p.newer(run)
+		if err != nil {
+			return nil, err
 		}
-		b := back{Planner: p, past: run, newer: runsOf(run.Job, all[:i]), wanted: wanted, ahead: ahead[run.Job]}
+		b := back{Planner: p, past: run, newer: newer, wanted: wanted, ahead: ahead[run.Job]}
 		plan, err := b.plan(ctx)
 		if err != nil {
 			return nil, err
@@ -57,22 +51,45 @@ func (p *Planner) PlanRollbacks(ctx context.Context, ids []string) ([]Plan, erro
 	return plans, nil
 }
 
+// find are the runs of these IDs, each once, the newest first, and a set of them.
+func (p *Planner) find(ids []string) ([]history.Run, map[string]bool, error) {
+	wanted := map[string]bool{}
+	var runs []history.Run
+	for _, id := range ids {
+		run, err := p.History.Find(id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !wanted[run.ID] {
+			wanted[run.ID], runs = true, append(runs, run)
+		}
+	}
+	slices.SortFunc(runs, func(a, b history.Run) int {
+		return cmp.Or(b.Started.Compare(a.Started), strings.Compare(b.ID, a.ID))
+	})
+	return runs, wanted, nil
+}
+
+// newer are the runs of the same job that came later, the newest first. The records
+// of other jobs need not be readable.
+func (p *Planner) newer(run history.Run) ([]history.Run, error) {
+	all, err := p.History.Runs(&run.Job)
+	if err != nil {
+		return nil, fmt.Errorf("reading what came after run %s: %w", run.ID, err)
+	}
+	i := slices.IndexFunc(all, func(r history.Run) bool { return r.ID == run.ID })
+	if i < 0 {
+		return nil, fmt.Errorf("run %s was removed from the history just now: `reconcile history` lists what is left", run.ID)
+	}
+	return all[:i], nil
+}
+
 // Undoes is the run that the plan rolls back; empty of any other plan.
 func (p Plan) Undoes() string {
 	if p.change == nil {
 		return ""
 	}
 	return p.change.of
-}
-
-func runsOf(id job.ID, runs []history.Run) []history.Run {
-	var out []history.Run
-	for _, r := range runs {
-		if r.Job == id {
-			out = append(out, r)
-		}
-	}
-	return out
 }
 
 // ahead is what a job will be once newer runs of it are rolled back; nil: as it is.
@@ -123,8 +140,8 @@ func (b *back) plan(ctx context.Context) (Plan, error) {
 	if h := b.held(); h != nil {
 		return held(plan, h.Reason, h.Next), nil
 	}
-	if b.past.Result == history.Unchanged {
-		plan.Condition, plan.Reason = InSync, "the run touched nothing"
+	if why := b.nothing(); why != "" {
+		plan.Condition, plan.Reason = InSync, why
 		return plan, nil
 	}
 	if h := b.file(&plan); h != nil {
@@ -153,13 +170,13 @@ func (b *back) held() *Hold {
 	if b.past.Result == history.RolledBack {
 		return &Hold{Reason: fmt.Sprintf("run %s was rolled back already", b.past.ID), Next: "reconcile history"}
 	}
+	after, stands := b.after()
+	if i := slices.IndexFunc(after, func(r history.Run) bool { return r.Open }); i >= 0 {
+		return notEnded(after[i])
+	}
 	var later []string
-	for _, r := range standing(append(slices.Clone(b.newer), b.past)) {
-		switch {
-		case r.ID == b.past.ID:
-		case r.Open:
-			return notEnded(r)
-		case !b.wanted[r.ID]:
+	for _, r := range after {
+		if stands && !b.wanted[r.ID] {
 			later = append(later, r.ID)
 		}
 	}
@@ -174,6 +191,25 @@ func (b *back) held() *Hold {
 		Reason: fmt.Sprintf("%s came after run %s: going back to before it would lose that unseen", changed, b.past.ID),
 		Next:   "go back through all of them: reconcile rollback " + strings.Join(append(later, b.past.ID), " "),
 	}
+}
+
+// after are the newer runs that stand, and whether this one does.
+func (b *back) after() (newer []history.Run, stands bool) {
+	all := standing(append(slices.Clone(b.newer), b.past))
+	newer = slices.DeleteFunc(slices.Clone(all), func(r history.Run) bool { return r.ID == b.past.ID })
+	return newer, len(newer) < len(all)
+}
+
+// nothing says why there is nothing to go back from, whatever file and job are.
+func (b *back) nothing() string {
+	after, stands := b.after()
+	switch {
+	case b.past.Result == history.Unchanged:
+		return "the run touched nothing"
+	case !stands && len(after) > 0:
+		return "the run was rolled back before others came"
+	}
+	return ""
 }
 
 func notEnded(r history.Run) *Hold {

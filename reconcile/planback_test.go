@@ -74,6 +74,9 @@ func TestRollbackHolds(t *testing.T) {
 			run("1", history.Converged), []history.Run{run("4", history.Failed), run("3", history.Converged), run("2", history.RolledBack)}, "1",
 			"runs 4, 3 came after run 1: going back to before it would lose that unseen", "go back through all of them: reconcile rollback 4 3 1",
 		},
+		"rolled back by hand before others came": {
+			past: run("1", history.Converged), newer: []history.Run{run("3", history.Converged), {ID: "2", Of: "1", Result: history.Converged}},
+		},
 		"newer ones that are named": {past: run("1", history.Failed), newer: []history.Run{run("3", history.Converged), run("2", history.Converged)}, wanted: "1 2 3"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,6 +47,11 @@ func runRollback(in *invocation) int {
 			return in.undo(ctx, s, applier, past, yes, asJSON)
 		}
 	}
+	return in.rollBack(ctx, s, applier, progress, yes, asJSON)
+}
+
+// rollBack shows the plans of the runs that were named, asks, and does them.
+func (in *invocation) rollBack(ctx context.Context, s *session, a *reconcile.Applier, progress *report.Progress, yes, asJSON bool) int {
 	plans, err := s.planner.PlanRollbacks(ctx, in.args)
 	if err != nil {
 		return in.refuse(err)
@@ -58,7 +63,7 @@ func runRollback(in *invocation) int {
 	if err := in.approve(s, plans, yes, asJSON); err != nil {
 		return in.refuse(err)
 	}
-	runs, more, code := in.goBack(ctx, s, applier, plans)
+	runs, more, code := in.goBack(ctx, s, a, plans)
 	progress.Close()
 	code = worst(code, in.showRuns(runs, asJSON))
 	if left = append(left, more...); len(left) > 0 {
