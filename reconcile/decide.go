@@ -66,8 +66,13 @@ func facts(o Observation) Plan {
 		p.Findings = append(p.Findings, o.Live.Findings...)
 	}
 	p.change = &change{basis: o.Basis}
-	if o.File != nil && o.File.Spec != nil {
+	if o.Live != nil {
+		p.change.live = o.Live.Job
+	}
+	if o.File != nil {
 		p.change.root, p.change.doc = o.File.Root, o.File.Doc
+	}
+	if o.File != nil && o.File.Spec != nil {
 		p.change.localParse = o.File.Spec.UsesFS || o.File.Spec.JSON()
 		if o.File.Desired != nil {
 			p.change.fileJob, p.change.fileSource = o.File.Desired, desiredSubmission(o)

@@ -117,7 +117,7 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Decide(*o, forJob(ps.sync, ps.sel, *o))
-	if ps.ReadOnly || !plan.Does() {
+	if ps.ReadOnly || !plan.Does() && !ps.Whole {
 		plan.change = nil
 	}
 	if ps.ReadOnly && ps.Nomad == nil { // a check, which shows none

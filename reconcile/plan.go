@@ -109,7 +109,8 @@ type change struct {
 	register   *api.Job
 	submission *api.JobSubmission
 	basis      history.Basis
-	of         string // the run that is rolled back
+	live       *api.Job // as planned; nil where Nomad does not know it
+	of         string   // the run that is rolled back
 }
 
 // After is the file's text as it will be; nil where it stays, and of a plan that

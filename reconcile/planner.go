@@ -36,6 +36,7 @@ type Planner struct {
 	Concurrency int             // jobs observed at once
 	Listed      func(files int) // called when the sources have been listed; may be nil
 	ReadOnly    bool            // the plans are to be shown alone: Apply refuses them, and they take little memory
+	Whole       bool            // plans that do nothing keep what they were made from as well, for Save
 
 	Gone map[job.ID]int // passes since the file of a job of ours was last seen; may be nil
 }

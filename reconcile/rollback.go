@@ -219,39 +219,6 @@ func (r *run) awaitRevert(ctx context.Context) (string, error) {
 	}
 }
 
-// PlanRollback is the plan that brings file and job back to before a run. It is
-// never undone in turn.
-func (p *Planner) PlanRollback(ctx context.Context, id string) (Plan, error) {
-	past, err := p.History.Find(id)
-	if err != nil {
-		return Plan{}, err
-	}
-	prior, next, err := p.History.Load(past.ID)
-	if err != nil {
-		return Plan{}, err
-	}
-	plan := Plan{ID: past.Job, File: prior.File, Rollout: p.rollbackRollout(prior, next), change: &change{of: past.ID}}
-	if past.Result == history.RolledBack {
-		return held(plan, fmt.Sprintf("run %s was rolled back already", past.ID), "reconcile history"), nil
-	}
-	if h := p.rollBackFile(&plan, past, prior, next); h != nil {
-		return held(plan, h.Reason, h.Next), nil
-	}
-	if err := p.rollBackJob(ctx, &plan, past, prior); err != nil {
-		return Plan{}, err
-	}
-	plan.Condition, plan.Reason = InSync, "file and job are as they were before the run"
-	if plan.Does() {
-		plan.Condition, plan.Reason = OutOfSync, "back to before run "+past.ID
-	}
-	return plan, nil
-}
-
-func held(p Plan, reason, next string) Plan {
-	p.Condition, p.Reason, p.Hold = Held, reason, &Hold{Reason: reason, Next: next}
-	return p
-}
-
 // rollbackRollout: the deployment gate alone, and no way back from the way back.
 func (p *Planner) rollbackRollout(prior history.Prior, next history.Next) policies.Rollout {
 	spec := prior.Job
@@ -271,60 +238,4 @@ func (p *Planner) RolloutOf(j *api.Job) policies.Rollout {
 	}
 	v, _ := p.Policies.Check(policies.LiveSide, j, j) // what is wrong with a rollout held the job when it was planned
 	return v.Rollout
-}
-
-func (p *Planner) rollBackFile(plan *Plan, past history.Run, prior history.Prior, next history.Next) *Hold {
-	if next.Bytes == nil {
-		return nil
-	}
-	now, err := source.Read(prior.Root, prior.Path, prior.File)
-	if err != nil {
-		return &Hold{Reason: err.Error(), Next: "the old bytes are in " + past.Backup}
-	}
-	switch string(now.Bytes) {
-	case string(prior.Bytes):
-		return nil
-	case string(next.Bytes):
-		plan.change.root, plan.change.doc, plan.change.after = prior.Root, now, prior.Bytes
-		plan.FileDiff = unified(prior.File, now.Bytes, prior.Bytes)
-		plan.Actions = append(plan.Actions, EditFile)
-		return nil
-	}
-	return &Hold{
-		Reason: fmt.Sprintf("%s was edited after the run: going back would lose that", prior.File),
-		Next:   fmt.Sprintf("merge by hand; the old bytes are in %s", past.Backup),
-	}
-}
-
-func (p *Planner) rollBackJob(ctx context.Context, plan *Plan, past history.Run, prior history.Prior) error {
-	live, err := ReadLive(ctx, p.Nomad, past.Job)
-	if err != nil {
-		return err
-	}
-	if live == nil {
-		if prior.Job != nil {
-			plan.Actions = append(plan.Actions, Register)
-			plan.change.register, plan.change.submission = prior.Job, prior.Submission
-		}
-		return nil
-	}
-	plan.Live = &live.State
-	plan.change.basis.JobModifyIndex = *live.Job.JobModifyIndex
-	if prior.Job == nil || prior.Stopped {
-		if !live.State.Stopped {
-			plan.Actions = append(plan.Actions, Stop)
-		}
-		return nil
-	}
-	diff, err := dryRun(ctx, p.Nomad, prior.Job)
-	if err != nil {
-		return err
-	}
-	if isNone(diff) && !live.State.Stopped {
-		return nil
-	}
-	plan.LiveDiff = marked(differences(live.Job, prior.Job, diff, nil), true)
-	plan.Actions = append(plan.Actions, Register)
-	plan.change.register, plan.change.submission = prior.Job, prior.Submission
-	return nil
 }

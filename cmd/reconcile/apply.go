@@ -19,7 +19,9 @@ import (
 func runApply(in *invocation) int {
 	var f planFlags
 	var yes bool
+	var planFile string
 	f.declare(in.flags)
+	in.flags.StringVar(&planFile, "plan", "", "apply the plan that reconcile plan -out saved as `FILE`, without asking; refused if anything that it was made from moved")
 	in.flags.BoolVar(&yes, "auto-approve", false, "do not ask")
 	code, ok := in.parse("[JOB|FILE...]", `
 		Does what reconcile plan shows with the same arguments, after asking. Each job is a
@@ -30,7 +32,15 @@ func runApply(in *invocation) int {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	s, err := in.open(wants{config: f.config, args: in.args}, true)
+	var saved *savedPlan
+	if planFile != "" {
+		var err error
+		if saved, err = in.openSaved(planFile, &f); err != nil {
+			return in.refuse(err)
+		}
+		yes = true // whoever hands it over has seen it
+	}
+	s, err := in.openAsked(saved, f)
 	if err != nil {
 		return in.refuse(err)
 	}
@@ -38,11 +48,10 @@ func runApply(in *invocation) int {
 	defer progress.Close()
 	applier := s.applier(in, "apply", progress)
 	settled, settleCode := in.settleOpen(ctx, s, applier)
-	result, code, err := in.plan(ctx, s, f.syncOf(s.config))
+	plans, code, err := in.planToApply(ctx, s, f, settled)
 	if err != nil {
 		return in.refuse(err)
 	}
-	plans := result.Plans
 	if !f.json {
 		report.Plans(in.stdout, plans, applying(in.out, true))
 	}
@@ -135,13 +144,21 @@ func (in *invocation) approve(s *session, plans []reconcile.Plan, yes, asJSON bo
 	case changes == 0:
 		return nil
 	case yes && len(in.args) == 0 && changes > s.config.Limits.MaxChanges:
-		return fmt.Errorf("%d jobs would change and limits.max_changes is %d; name the jobs, as in `reconcile apply -auto-approve JOB JOB`", changes, s.config.Limits.MaxChanges)
+		return fmt.Errorf("%d jobs would change and limits.max_changes is %d; name the jobs, as in `%s JOB JOB`", changes, s.config.Limits.MaxChanges, s.named())
 	case yes:
 		return nil
 	case !in.interactive || asJSON:
 		return fmt.Errorf("this would change something and nobody can be asked here: %s", in.approved())
 	}
 	return in.ask(fmt.Sprintf("Change %d job(s)?", changes))
+}
+
+// named is the command that takes the names of many jobs.
+func (s *session) named() string {
+	if s.saved != nil {
+		return "reconcile plan -out " + s.saved.path
+	}
+	return "reconcile apply -auto-approve"
 }
 
 // approved is what to type to have said yes.

@@ -52,6 +52,7 @@ type session struct {
 	store   *history.Store
 	planner *reconcile.Planner
 	sel     reconcile.Selection
+	saved   *savedPlan // what is applied; nil where it is planned afresh
 }
 
 func (in *invocation) open(w wants, remember bool) (*session, error) {
@@ -78,7 +79,7 @@ func (in *invocation) open(w wants, remember bool) (*session, error) {
 // plan makes the plans; what is wrong with files and policies is printed.
 func (in *invocation) plan(ctx context.Context, s *session, sync reconcile.Sync) (reconcile.Result, int, error) {
 	result, err := s.planner.Plan(ctx, s.sel, sync)
-	if err == nil {
+	if err == nil && s.saved == nil { // else the comparison tells it
 		err = in.unknown(s.sel, result)
 	}
 	if err != nil {
@@ -91,15 +92,25 @@ func runPlan(in *invocation) int {
 	var f planFlags
 	var policy repeated
 	var detailed bool
+	var out string
 	f.declare(in.flags)
 	in.flags.Var(&policy, "policy", "a policy `FILE` or folder, or library:NAME, instead of a configuration; may be repeated")
 	in.flags.BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 if there is something to do or to report")
+	in.flags.StringVar(&out, "out", "", "also save the plan as `FILE`, for reconcile apply -plan FILE; it may hold secrets")
 	code, ok := in.parse("[JOB|FILE...]", `
 		Shows, for every job or those named, what does not hold and what would be done:
 		findings with their source lines, the file diff, the live diff, the steps, the
 		gates, and what a failure does. Nothing is changed.`)
 	if !ok {
 		return code
+	}
+	if out != "" {
+		if len(policy) > 0 {
+			return in.misuse("-out needs a configuration, as apply does; leave -policy away.")
+		}
+		if err := outFile(out); err != nil {
+			return in.refuse(err)
+		}
 	}
 	ctx, stop := interruptible()
 	defer stop()
@@ -108,7 +119,7 @@ func runPlan(in *invocation) int {
 	if err != nil {
 		return in.refuse(err)
 	}
-	s.planner.ReadOnly = true
+	s.planner.ReadOnly = out == ""
 	result, code, err := in.plan(ctx, s, f.syncOf(s.config))
 	if err != nil {
 		return in.refuse(err)
@@ -122,9 +133,18 @@ func runPlan(in *invocation) int {
 			return in.refuse(err)
 		}
 	} else {
-		report.Plans(in.stdout, result.Plans, in.out)
+		style := in.out
+		if out != "" {
+			style.Do = "reconcile apply -plan " + out
+		}
+		report.Plans(in.stdout, result.Plans, style)
 		report.Skipped(in.stdout, result.Skipped, in.out)
 		report.Exceptions(in.stdout, ending, in.out)
+	}
+	if out != "" {
+		if err := in.save(s, out, f, result.Plans); err != nil {
+			return in.refuse(err)
+		}
 	}
 	return worst(code, planCode(result.Plans, detailed))
 }

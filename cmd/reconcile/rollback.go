@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/job"
 )
 
 func runRollback(in *invocation) int {
@@ -15,15 +17,17 @@ func runRollback(in *invocation) int {
 	declareConfig(in.flags, &configFile)
 	in.flags.BoolVar(&yes, "auto-approve", false, "do not ask")
 	in.flags.BoolVar(&asJSON, "json", false, "print one JSON object instead of text")
-	code, ok := in.parse("RUN", `
+	code, ok := in.parse("RUN...", `
 		Brings file and job back to before a run that reconcile history lists; the
-		beginning of its name is enough. It shows first what it would do. A rollback is
-		never undone in turn: if the job is not healthy afterwards, it says so.`)
+		beginning of its name is enough. It shows first what it would do. Several runs
+		are rolled back in the reverse order of their start; the first that fails ends
+		it. A rollback is never undone in turn: if the job is not healthy afterwards, it
+		says so.`)
 	if !ok {
 		return code
 	}
-	if len(in.args) != 1 {
-		return in.misuse("rollback takes one run; `reconcile history` lists them.")
+	if len(in.args) == 0 {
+		return in.misuse("rollback takes the runs to go back before; `reconcile history` lists them.")
 	}
 	ctx, stop := interruptible()
 	defer stop()
@@ -31,31 +35,90 @@ func runRollback(in *invocation) int {
 	if err != nil {
 		return in.refuse(err)
 	}
-	past, err := s.store.Find(in.args[0])
-	if err != nil {
-		return in.refuse(err)
-	}
 	progress := report.NewProgress(in.stderr, in.err, in.live)
 	defer progress.Close()
 	applier := s.applier(in, "rollback", progress)
-	if past.Open {
-		return in.undo(ctx, s, applier, past, yes, asJSON)
+	if len(in.args) == 1 {
+		past, err := s.store.Find(in.args[0])
+		if err != nil {
+			return in.refuse(err)
+		}
+		if past.Open {
+			return in.undo(ctx, s, applier, past, yes, asJSON)
+		}
 	}
-	plan, err := s.planner.PlanRollback(ctx, past.ID)
+	return in.rollBack(ctx, s, applier, progress, yes, asJSON)
+}
+
+// rollBack shows the plans of the runs that were named, asks, and does them.
+func (in *invocation) rollBack(ctx context.Context, s *session, a *reconcile.Applier, progress *report.Progress, yes, asJSON bool) int {
+	plans, err := s.planner.PlanRollbacks(ctx, in.args)
 	if err != nil {
 		return in.refuse(err)
 	}
-	plans := []reconcile.Plan{plan}
 	if !asJSON {
 		report.Plans(in.stdout, plans, applying(in.out, true))
 	}
-	in.args = []string{plan.ID.Name}
+	plans, left := heldOnes(plans)
 	if err := in.approve(s, plans, yes, asJSON); err != nil {
 		return in.refuse(err)
 	}
-	runs, code := in.applyAll(ctx, applier, plans, 1)
+	runs, more, code := in.goBack(ctx, s, a, plans)
 	progress.Close()
-	return worst(code, in.showRuns(runs, asJSON))
+	code = worst(code, in.showRuns(runs, asJSON))
+	if left = append(left, more...); len(left) > 0 {
+		in.printErr("Not rolled back: %s. When that is mended: reconcile rollback %s\n", strings.Join(left, ", "), strings.Join(left, " "))
+	}
+	return code
+}
+
+// heldOnes: where one of the runs cannot be rolled back, none is; left are the others.
+func heldOnes(plans []reconcile.Plan) (todo []reconcile.Plan, left []string) {
+	for _, p := range plans {
+		if p.Hold != nil {
+			todo = append(todo, p)
+		} else {
+			left = append(left, p.Undoes())
+		}
+	}
+	if len(todo) == 0 {
+		return plans, nil
+	}
+	return todo, left
+}
+
+// goBack rolls back one run after the other, until one does not end well; left are
+// that one, unless it has been tried, and those after it.
+func (in *invocation) goBack(ctx context.Context, s *session, a *reconcile.Applier, plans []reconcile.Plan) (runs []history.Run, left []string, code int) {
+	seen := map[job.ID]bool{}
+	for i, p := range plans {
+		expected := p.Hold != nil
+		if seen[p.ID] { // it was planned for what the run before it was to leave
+			again, err := s.planner.PlanRollback(ctx, p.Undoes())
+			if err != nil {
+				return runs, undone(plans[i:]), in.fail(err)
+			}
+			p = again
+		}
+		seen[p.ID] = true
+		done, code := in.applyAll(ctx, a, []reconcile.Plan{p}, 1)
+		runs = append(runs, done...)
+		if code != exitOK {
+			return runs, undone(plans[i:]), code
+		}
+		if len(done) == 0 || runCode(done[0].Result) != exitOK && !expected {
+			return runs, undone(plans[i+1:]), code
+		}
+	}
+	return runs, nil, exitOK
+}
+
+func undone(plans []reconcile.Plan) []string {
+	out := make([]string, len(plans))
+	for i, p := range plans {
+		out[i] = p.Undoes()
+	}
+	return out
 }
 
 // undo: a run that has not ended is undone by settling it backwards.

@@ -97,21 +97,29 @@ func (p *page) liveDiff(plan reconcile.Plan) {
 	}
 }
 
-func (p *page) change(c reconcile.Change) {
-	before, after := plain(c.Path, c.Before), plain(c.Path, c.After)
+func (p *page) change(c reconcile.Change) { p.difference(c.Difference, kind(c)) }
+
+// difference shows one place that differs, and what becomes of it, if that is to
+// be said.
+func (p *page) difference(d job.Difference, note string) {
+	before, after := plain(d.Path, d.Before), plain(d.Path, d.After)
 	sign := p.paint(yellow, "~ ")
-	head := c.Path.String()
-	note := kind(c)
+	head := d.Path.String()
 	text := inline(before) + " -> " + inline(after)
-	if !manyLines(before, after) && p.easy(head+": "+text+"  "+note, 6) {
-		p.line(4, sign+head+": "+text+p.paint(dim, "  "+note))
+	if note != "" {
+		note = "  " + note
+	}
+	if !manyLines(before, after) && p.easy(head+": "+text+note, 6) {
+		p.line(4, sign+head+": "+text+p.paint(dim, note))
 		return
 	}
-	if p.easy(head+"  "+note, 6) {
-		p.line(4, sign+head+p.paint(dim, "  "+note))
+	if p.easy(head+note, 6) {
+		p.line(4, sign+head+p.paint(dim, note))
 	} else {
 		p.line(4, sign+head)
-		p.line(8, p.paint(dim, note))
+		if note != "" {
+			p.line(8, p.paint(dim, strings.TrimSpace(note)))
+		}
 	}
 	if !manyLines(before, after) && p.easy(text, 8) {
 		p.line(8, text)

@@ -314,7 +314,7 @@ func (p *page) summary(plans []reconcile.Plan) {
 	}
 	p.total(summaryText(plans, change))
 	if change > 0 && !p.Applying {
-		p.line(0, "To do it: "+p.paint(cyan, "reconcile apply"))
+		p.line(0, "To do it: "+p.paint(cyan, cmp.Or(p.Do, "reconcile apply")))
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 
 // Style says how text is to look.
 type Style struct {
-	Color    bool // with ANSI colours
-	Width    int  // columns; 0: unlimited
-	Applying bool // the verb carries the plans out: no hint to type `reconcile apply`
+	Color    bool   // with ANSI colours
+	Width    int    // columns; 0: unlimited
+	Applying bool   // the verb carries the plans out: no hint to type `reconcile apply`
+	Do       string // the command of that hint, where it is another one
 }
 
 // The colours, as parameters of an SGR sequence.
