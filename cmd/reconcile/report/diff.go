@@ -98,10 +98,12 @@ func (p *page) liveDiff(plan reconcile.Plan) {
 }
 
 func (p *page) change(c reconcile.Change) {
-	before, after := plain(c.Path, c.Before), plain(c.Path, c.After)
+	p.difference(c.Path.String(), plain(c.Path, c.Before), plain(c.Path, c.After), kind(c))
+}
+
+// difference is a place, without secrets, that changes.
+func (p *page) difference(head string, before, after any, note string) {
 	sign := p.paint(yellow, "~ ")
-	head := c.Path.String()
-	note := kind(c)
 	text := inline(before) + " -> " + inline(after)
 	if !manyLines(before, after) && p.easy(head+": "+text+"  "+note, 6) {
 		p.line(4, sign+head+": "+text+p.paint(dim, "  "+note))
