@@ -86,7 +86,7 @@ func (f *historyFlags) read(now time.Time) (err error) {
 	}
 	for _, r := range f.results {
 		if !slices.Contains(resultNames, r) {
-			return fmt.Errorf("-result is one of %s, not %q; did you mean %s?", strings.Join(resultNames, ", "), r, nearest(r, resultNames))
+			return fmt.Errorf("-result is one of %s, not %q (perhaps %s)", strings.Join(resultNames, ", "), r, nearest(r, resultNames))
 		}
 	}
 	return nil
