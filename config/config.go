@@ -71,8 +71,9 @@ type JobVars struct {
 
 // State is where the history is and how much of it.
 type State struct {
-	Dir  Path
-	Keep int // runs per job
+	Dir     Path
+	Keep    int           // runs per job
+	KeepFor time.Duration // how long runs stay; 0: no limit
 }
 
 // Backup says whether a copy of the old file is also left beside it.

@@ -112,7 +112,7 @@ func TestLoadFull(t *testing.T) {
 		}, {
 			Name: "sudo", Vars: map[string]config.Value{},
 		}},
-		State:    config.State{Dir: at(t, "/var/lib/reconcile"), Keep: 5},
+		State:    config.State{Dir: at(t, "/var/lib/reconcile"), Keep: 5, KeepFor: 2160 * time.Hour},
 		Backup:   config.Backup{Beside: true},
 		Sync:     config.Sync{Fix: "apply", Drift: "correct", Create: "register", Prune: "stop"},
 		Limits:   config.Limits{Concurrency: 2, MaxChanges: 1},

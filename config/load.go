@@ -132,7 +132,7 @@ func sourceFields(dir string, s *Source) fields {
 }
 
 func stateFields(c *Config) fields {
-	return fields{"dir": path(c.dir(), &c.State.Dir), "keep": count(&c.State.Keep)}
+	return fields{"dir": path(c.dir(), &c.State.Dir), "keep": count(&c.State.Keep), "keep_for": duration(&c.State.KeepFor, true)}
 }
 
 func backupFields(c *Config) fields {

@@ -25,6 +25,7 @@ type Applier struct {
 	}
 	History  *history.Store
 	Kind     string           // who asks: apply, agent, rollback, check
+	By       string           // whose name the records bear; may be empty
 	Beside   bool             // also leave a backup beside each file
 	Clock    func() time.Time // of steps and backups
 	Progress func(Event)      // called as steps begin and end; may be nil
@@ -125,7 +126,7 @@ func heldRun(p Plan, why string) history.Run {
 func (a *Applier) newRun(p Plan) *run {
 	r := &run{Applier: a, id: p.ID, rollout: p.Rollout, of: p.change.of, actions: p.Actions}
 	r.prior = history.Prior{File: p.File, Path: p.change.doc.Path, Root: p.change.root, Bytes: p.change.doc.Bytes, Mode: p.change.doc.Mode}
-	r.next = history.Next{Bytes: p.change.after, Job: p.change.register, Submission: p.change.submission}
+	r.next = history.Next{Bytes: p.change.after, Job: p.change.register, Submission: p.change.submission, Changes: remembered(p.LiveDiff)}
 	return r
 }
 
@@ -255,7 +256,7 @@ func firstFailed(results []gates.Result) *gates.Result {
 // begin makes the run durable: from here on a crash can be settled.
 func (r *run) begin(p Plan) error {
 	rec := history.Run{
-		Job: r.id, Kind: r.Kind, Of: r.of, Started: r.Clock(), Basis: p.change.basis, File: p.File,
+		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.change.basis, File: p.File,
 		Strategy: string(r.rollout.Strategy), OnFailure: string(r.rollout.OnFailure), VersionBefore: r.prior.Version,
 	}
 	for _, a := range r.actions {

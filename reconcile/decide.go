@@ -45,6 +45,11 @@ func Decide(o Observation, s Sync) Plan {
 	decideFile(o, s, &p)
 	row := firstRow(o, s)
 	row.then(o, s, &p)
+	if h := braked(o, s, &p); h != nil {
+		p = facts(o)
+		p.Condition, p.Reason, p.Hold = Held, h.Reason, h
+		return p
+	}
 	p.Condition, p.Reason = conclude(o, p)
 	return p
 }
@@ -108,6 +113,7 @@ var holds = []struct {
 	{"child", false, Held, childJob},
 	{"file unknown", false, Held, fileUnknown},
 	{"conflict", false, Held, conflict},
+	{"suspended", true, Held, suspended},
 	{"failed revision", true, Held, failedRevision},
 }
 
@@ -120,6 +126,24 @@ func firstHold(o Observation, s Sync, p *Plan) *heldAs {
 			p.Notes = append(p.Notes, hold.Reason)
 		default:
 			return &heldAs{h.as, *hold}
+		}
+	}
+	return nil
+}
+
+// braked is what keeps the agent from doing what the plan says.
+func braked(o Observation, s Sync, p *Plan) *Hold {
+	if !p.Does() {
+		return nil
+	}
+	for _, brake := range brakes {
+		hold := brake(o, *p)
+		switch {
+		case hold == nil:
+		case s.Person:
+			p.Notes = append(p.Notes, hold.Reason)
+		default:
+			return hold
 		}
 	}
 	return nil

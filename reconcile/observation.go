@@ -33,18 +33,21 @@ type Nomad interface {
 // was read (observe), what policies make of it (desire) and what Nomad says a
 // register would change (preview).
 type Observation struct {
-	ID       job.ID
-	File     *File        // nil where no job file declares the job
-	Live     *Live        // nil where Nomad does not know the job
-	Held     *Hold        // found while reading: unreadable, two files, a variable without value ...
-	Open     *history.Run // a run of this job that has not ended
-	Failed   *history.Run // the run in which this very revision failed its gates
-	Broken   *history.Run // the run that left file and job as they are, and failed
-	Basis    history.Basis
-	Ours     bool // our history has registered this job from a file
-	Complete bool // every file of every source could be read
-	unnamed  bool // the file does not say which job it means
-	Grace    bool // the file has been gone for the grace period
+	ID        job.ID
+	File      *File         // nil where no job file declares the job
+	Live      *Live         // nil where Nomad does not know the job
+	Held      *Hold         // found while reading: unreadable, two files, a variable without value ...
+	Open      *history.Run  // a run of this job that has not ended
+	Failed    *history.Run  // the run in which this very revision failed its gates
+	Broken    *history.Run  // the run that left file and job as they are, and failed
+	Paused    *history.Run  // the first run under this revision of the policies, which failed its gates
+	Past      []history.Run // of this job, the newest first
+	Suspended *history.Suspension
+	Basis     history.Basis
+	Ours      bool // our history has registered this job from a file
+	Complete  bool // every file of every source could be read
+	unnamed   bool // the file does not say which job it means
+	Grace     bool // the file has been gone for the grace period
 }
 
 // File is the file side of an observation.

@@ -119,7 +119,8 @@ func (p *Planner) observe(ctx context.Context, d draft) (Observation, error) {
 		}
 	}
 	o.File, o.Held = fileOf(d), p.heldWhileReading(d)
-	return o, p.recall(&o)
+	o.Basis = p.basis(o)
+	return o, nil
 }
 
 func (p *Planner) observeLive(ctx context.Context, o *Observation) error {
@@ -131,31 +132,12 @@ func (p *Planner) observeLive(ctx context.Context, o *Observation) error {
 	return err
 }
 
-// recall is what the history says of this very revision of the job.
-func (p *Planner) recall(o *Observation) error {
-	if p.ReadOnly && p.History == nil {
-		return nil
-	}
-	o.Basis = p.basis(*o)
-	if p.History == nil {
-		return nil
-	}
-	basis, run, failed := p.History.FailedBasis(o.ID)
-	if failed && basis.SameRevision(o.Basis) {
-		o.Failed = &run
-	}
-	if run.NewFile != "" {
-		basis.File = run.NewFile
-	}
-	if failed && run.Result == history.Failed && basis.SameRevision(o.Basis) {
-		o.Broken = &run
-	}
-	return nil
-}
-
 // basis is what the plan rests on.
 func (p *Planner) basis(o Observation) history.Basis {
 	b := history.Basis{}
+	if p.ReadOnly && p.History == nil {
+		return b
+	}
 	if p.Policies != nil {
 		b.Policies = p.Policies.Revision()
 	}

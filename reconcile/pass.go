@@ -2,13 +2,11 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
-	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
 	"nomad-reconcile/state/source"
@@ -21,8 +19,7 @@ type pass struct {
 	*Planner
 	sel  Selection
 	sync Sync
-	runs []history.Run           // the newest first
-	open map[job.ID]*history.Run // runs that have not ended
+	past memory
 	seen matches
 }
 
@@ -54,25 +51,6 @@ func (p *Planner) list() ([]sourceFile, error) {
 		}
 	}
 	return out, nil
-}
-
-// recollect reads the history, once.
-func (ps *pass) recollect() error {
-	if ps.History == nil {
-		return nil
-	}
-	open, err := ps.History.Unfinished()
-	if err == nil {
-		ps.runs, err = ps.History.Runs(nil)
-	}
-	if err != nil {
-		return fmt.Errorf("reading the history: %w", err)
-	}
-	ps.open = map[job.ID]*history.Run{}
-	for _, r := range open {
-		ps.open[r.Job] = new(r)
-	}
-	return nil
 }
 
 // look takes one file from its bytes to its plan.
@@ -110,7 +88,7 @@ func (ps *pass) skip(doc source.Document) *Skipped {
 }
 
 func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
-	o.Open = ps.open[o.ID]
+	ps.past.recall(o)
 	ps.desire(o)
 	ps.seen.saw(o)
 	if err := ps.preview(ctx, o); err != nil {
@@ -129,7 +107,7 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 // result joins the looks: two files may mean one job, and a job's file may be
 // gone.
 func (ps *pass) result(ctx context.Context, looks []look) (Result, error) {
-	r := Result{Plans: make([]Plan, 0, len(looks)), Sources: map[string]*hcl.File{}}
+	r := Result{Plans: make([]Plan, 0, len(looks)), Sources: map[string]*hcl.File{}, Proven: ps.past.proven}
 	for _, l := range looks {
 		if l.skipped != nil {
 			r.Skipped = append(r.Skipped, *l.skipped)
@@ -201,7 +179,7 @@ func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool
 	}
 	seen := map[job.ID]bool{}
 	var out []Plan
-	for _, r := range ps.runs {
+	for _, r := range ps.past.runs {
 		if seen[r.Job] || files[r.Job] != nil || r.VersionAfter == 0 && !slices.Contains(r.Actions, string(Register)) {
 			continue
 		}
@@ -222,8 +200,6 @@ func (ps *pass) orphan(ctx context.Context, o Observation) (Plan, error) {
 	if err := ps.observeLive(ctx, &o); err != nil {
 		return Plan{}, err
 	}
-	if err := ps.recall(&o); err != nil {
-		return Plan{}, err
-	}
+	o.Basis = ps.basis(o)
 	return ps.decide(ctx, &o)
 }

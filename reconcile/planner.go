@@ -73,6 +73,7 @@ type Result struct {
 	Skipped     []Skipped       // of the files that were asked for
 	Diagnostics hcl.Diagnostics // errors and warnings of job files and policies
 	Sources     map[string]*hcl.File
+	Proven      bool            // some job has converged under this revision of the policies; else the agent tries one first
 	Unmatched   []policies.Info // policies that select none of the jobs, in their order; none where not all jobs are known
 }
 
@@ -81,10 +82,11 @@ type Result struct {
 // is not there, a Nomad that does not answer) is an error; what is wrong with
 // one job is that job's hold.
 func (p *Planner) Plan(ctx context.Context, sel Selection, sync Sync) (Result, error) {
-	ps := &pass{Planner: p, sel: sel, sync: sync}
-	if err := ps.recollect(); err != nil {
+	past, err := p.recollect()
+	if err != nil {
 		return Result{}, err
 	}
+	ps := &pass{Planner: p, sel: sel, sync: sync, past: past}
 	files, err := p.list()
 	if err != nil {
 		return Result{}, err

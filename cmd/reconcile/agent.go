@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/go-logr/logr"
 
@@ -64,7 +65,15 @@ func (in *invocation) agentSetup(configFile string) (controller.Setup, error) {
 	for _, src := range s.sources {
 		setup.Watch = append(setup.Watch, src.Path)
 	}
+	if path := s.store.SuspendedFile(); exists(path) { // so that resume is heard at once
+		setup.Watch = append(setup.Watch, path)
+	}
 	return setup, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func newLogger(w io.Writer, c config.Log) logr.Logger {

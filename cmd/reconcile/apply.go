@@ -60,6 +60,9 @@ func runApply(in *invocation) int {
 	}
 	runs, applyCode := in.applyAll(ctx, applier, plans, s.config.Limits.Concurrency)
 	progress.Close()
+	if s.config.State.KeepFor > 0 {
+		_ = s.store.Prune(ctx) // what is left over is tried again by the next
+	}
 	// A job that is denied keeps its code also where its file got other fixes.
 	return worst(code, settleCode, applyCode, planCode(plans, false), in.showRuns(append(settled, runs...), f.json))
 }
@@ -94,7 +97,7 @@ func runCode(r history.Result) int {
 }
 
 func (s *session) applier(in *invocation, kind string, progress *report.Progress) *reconcile.Applier {
-	a := &reconcile.Applier{Nomad: s.client, History: s.store, Kind: kind, Beside: s.config.Backup.Beside, Clock: in.now}
+	a := &reconcile.Applier{Nomad: s.client, History: s.store, Kind: kind, By: in.who(), Beside: s.config.Backup.Beside, Clock: in.now}
 	if progress != nil {
 		a.Progress = progress.Event
 	}

@@ -26,6 +26,8 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 		"doctor":     {synopsis: "Say why a job does not start, and what to type next", run: runDoctor},
 		"agent":      {synopsis: "Hold jobs continuously", run: runAgent},
 		"history":    {synopsis: "List past runs", run: runHistory},
+		"suspend":    {synopsis: "Keep the agent from jobs for a while, with a reason", run: runSuspend},
+		"resume":     {synopsis: "End what suspend began", run: runResume},
 		"rollback":   {synopsis: "Bring file and job back to before a run", run: runRollback},
 		"render":     {synopsis: "Print what a job file evaluates to, as JSON", run: runRender},
 		"demo":       {synopsis: "The whole story in a minute, on an embedded Nomad", run: runDemo},

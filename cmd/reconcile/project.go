@@ -46,6 +46,8 @@ type wants struct {
 	policies []string
 	args     []string
 	noFiles  bool // the arguments are no job files, if there are any
+
+	stateOnly bool // neither policies nor job files are looked at
 }
 
 // load reads configuration and policies. Mistakes in them are printed; then the
@@ -66,6 +68,9 @@ func (sh *shell) load(w wants) (*project, error) {
 		return nil, errShown
 	}
 	p := &project{config: cfg, source: src}
+	if w.stateOnly {
+		return p, nil
+	}
 	if abs, err := filepath.Abs(w.config); err == nil {
 		p.watch = append(p.watch, abs)
 	}
@@ -286,7 +291,11 @@ func (p *project) connect() (*nomad.Client, error) {
 }
 
 func (p *project) history(sh *shell) (*history.Store, error) {
-	return history.Open(p.config.State.Dir.Abs, p.config.State.Keep, sh.now)
+	store, err := history.Open(p.config.State.Dir.Abs, p.config.State.Keep, sh.now)
+	if err == nil {
+		store.KeepFor(p.config.State.KeepFor)
+	}
+	return store, err
 }
 
 // selection tells job files and folders of them from job IDs among a verb's

@@ -142,6 +142,7 @@ func setUpScript(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &scene{work: env.WorkDir, processes: map[string]*process{}, ctx: ctx}
 	env.Values[sceneKey{}] = s
+	env.Setenv("USER", "ana")
 	env.Setenv("NOMAD_ADDR", "http://127.0.0.1:1") // nobody, before a script asks for its world
 	env.Defer(func() {
 		cancel()
@@ -290,7 +291,11 @@ var varying = []struct {
 	{regexp.MustCompile(`took [0-9a-zµ.]+`), "took TIME"},
 	{regexp.MustCompile(` (ok|failed|skipped|cancelled) \([0-9a-zµ.]+\)`), " $1"},
 	{regexp.MustCompile(`"duration_ms": \d+`), `"duration_ms": 0`},
-	{regexp.MustCompile(`"(started|ended)": "[^"]+"`), `"$1": "TIME"`},
+	{regexp.MustCompile(`"(started|ended|since|until)": "[^"]+"`), `"$1": "TIME"`},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC(, (just now|\d+[smhd] ago))?`), "TIME"},
+	{regexp.MustCompile(`"policies": "[0-9a-f]{64}"`), `"policies": "REVISION"`},
+	{regexp.MustCompile(`policies( +)[0-9a-f]{64}`), "policies${1}REVISION"},
+	{regexp.MustCompile(`policies revision [0-9a-f]{8}\b`), "policies revision REVISION"},
 	{regexp.MustCompile(`(?m)^time=\S+ `), ""},
 	{regexp.MustCompile(`(?m)(just now|\d+[smhd] ago)( +|$)`), "AGO  "},
 	{regexp.MustCompile(`WHEN +`), "WHEN  "},
@@ -362,7 +367,7 @@ func cmdBegin(ts *testscript.TestScript, args []string) {
 // environment is the script's: what the programs here look at.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "NOMAD_ADDR", "NOMAD_TOKEN", "NO_COLOR", "TERM", "GOCOVERDIR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "USER", "NOMAD_ADDR", "NOMAD_TOKEN", "NO_COLOR", "TERM", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

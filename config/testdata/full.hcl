@@ -24,8 +24,9 @@ source "directory" "batch" {
 policies = ["policies", "../shared/sudo.policy.hcl"]
 
 state {
-  dir  = "/var/lib/reconcile"
-  keep = 5
+  dir      = "/var/lib/reconcile"
+  keep     = 5
+  keep_for = "2160h"
 }
 
 backup {

@@ -39,6 +39,8 @@ type Agent struct {
 	setup Setup
 	told  told
 	gone  map[job.ID]time.Time // when a job's file was first not there
+
+	pruned time.Time // when the history was last pruned
 }
 
 // Run loops until ctx ends, and then until the runs under way have ended. The
@@ -94,7 +96,8 @@ func (a *Agent) pass(ctx context.Context) {
 		return
 	}
 	a.noteGone(result.Plans)
-	a.apply(ctx, result.Plans)
+	a.apply(ctx, result)
+	a.prune(ctx)
 }
 
 func (a *Agent) settle(ctx context.Context) {
@@ -148,7 +151,24 @@ func (a *Agent) noteGone(plans []reconcile.Plan) {
 
 // apply runs what is to be done until MaxChanges jobs were changed. A plan that
 // turned out to be held has changed nothing, so another takes its place.
-func (a *Agent) apply(ctx context.Context, plans []reconcile.Plan) {
+func (a *Agent) apply(ctx context.Context, result reconcile.Result) {
+	todo, left := a.todo(result.Plans), a.setup.MaxChanges
+	if !result.Proven {
+		todo, left = a.oneFirst(ctx, todo, left)
+	}
+	for left > 0 && len(todo) > 0 && ctx.Err() == nil {
+		n := min(left, len(todo))
+		left -= a.batch(ctx, todo[:n])
+		todo = todo[n:]
+	}
+	waiting := len(todo)
+	if a.told.anew("max_changes", fmt.Sprint(waiting)) && waiting > 0 && ctx.Err() == nil {
+		a.Log.Info("limits.max_changes reached: the rest waits for the next pass, or for `reconcile apply`", "max_changes", a.setup.MaxChanges, "waiting", waiting)
+	}
+}
+
+// todo are the plans that do something; all are told of.
+func (a *Agent) todo(plans []reconcile.Plan) []reconcile.Plan {
 	var todo []reconcile.Plan
 	for _, p := range plans {
 		a.logPlan(p)
@@ -158,15 +178,7 @@ func (a *Agent) apply(ctx context.Context, plans []reconcile.Plan) {
 			a.told.forget("run " + p.ID.String())
 		}
 	}
-	for left := a.setup.MaxChanges; left > 0 && len(todo) > 0 && ctx.Err() == nil; {
-		n := min(left, len(todo))
-		left -= a.batch(ctx, todo[:n])
-		todo = todo[n:]
-	}
-	waiting := len(todo)
-	if a.told.anew("max_changes", fmt.Sprint(waiting)) && waiting > 0 && ctx.Err() == nil {
-		a.Log.Info("limits.max_changes reached: the rest waits for the next pass, or for `reconcile apply`", "max_changes", a.setup.MaxChanges, "waiting", waiting)
-	}
+	return todo
 }
 
 // batch carries plans out side by side and says how many jobs it has changed.
@@ -180,11 +192,9 @@ func (a *Agent) batch(ctx context.Context, plans []reconcile.Plan) int {
 			if ctx.Err() != nil {
 				return nil
 			}
-			run, err := a.setup.Applier.Apply(context.WithoutCancel(ctx), p)
-			if run.ID != "" {
+			if a.carryOut(ctx, p).ID != "" {
 				changed.Add(1)
 			}
-			a.logRun("run", p.ID, run, err)
 			return nil
 		})
 	}

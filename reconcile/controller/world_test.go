@@ -270,12 +270,17 @@ func (w *world) fileHasE(name string) bool {
 // register does as `nomad job run` of a file with that text does.
 func (w *world) register(text string) {
 	w.t.Helper()
+	w.registerID(webID, text)
+}
+
+func (w *world) registerID(id job.ID, text string) {
+	w.t.Helper()
 	f, diags := jobspec.Parse("web.hcl", []byte(text), jobspec.Inputs{})
 	if diags.HasErrors() {
 		w.t.Fatal(diags)
 	}
 	var index uint64
-	if live, err := w.client.Job(w.t.Context(), webID); err == nil {
+	if live, err := w.client.Job(w.t.Context(), id); err == nil {
 		index = *live.JobModifyIndex
 	}
 	if _, err := w.client.Register(w.t.Context(), f.Job, f.Submission, index); err != nil {

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -126,9 +125,8 @@ func (j *Journal) Gate(g GateResult) error {
 	return j.append(line{Gate: &g})
 }
 
-// Close ends the run and removes the job's oldest runs beyond the store's limit:
-// never an open run, the newest one that has a backup, nor the newest that touched
-// anything. After an error the run is still open.
+// Close ends the run and removes the job's old runs beyond the store's limits, as
+// Prune does. After an error the run is still open.
 func (j *Journal) Close(result Result, reason string, versionAfter uint64) error {
 	end := closing{Ended: j.store.clock().UTC(), Result: result, Reason: job.RedactText(reason), VersionAfter: versionAfter}
 	if err := j.append(line{Close: &end}); err != nil {
@@ -299,22 +297,6 @@ func readable(name string) string {
 	}
 	out := strings.Map(keep, name)
 	return out[:min(len(out), 40)]
-}
-
-// prune removes the job's oldest runs.
-func (s *Store) prune(id job.ID) error {
-	runs, _ := s.Runs(&id) // what cannot be read is said wherever runs are listed, and stays
-	backup := slices.IndexFunc(runs, func(r Run) bool { return r.Backup != "" })
-	touched := slices.IndexFunc(runs, func(r Run) bool { return r.Result.touched() })
-	for i, run := range runs {
-		if i < s.keep || run.Open || i == backup || i == touched {
-			continue
-		}
-		if err := remove(filepath.Join(s.jobDir(id), run.ID)); err != nil {
-			return fmt.Errorf("removing the old run %s: %w", run.ID, err)
-		}
-	}
-	return nil
 }
 
 // remove takes the folder's name away first: half a run is not a run.

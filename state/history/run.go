@@ -2,6 +2,7 @@
 // is needed to undo or finish a run after a crash. It lives under the folder
 // `state.dir` and never decides anything.
 //
+//	DIR/suspended.json           the jobs that the agent leaves alone
 //	DIR/jobs/JOB/lock            held by whoever runs something on that job
 //	DIR/jobs/JOB/RUN/run.json    what the run set out to do
 //	DIR/jobs/JOB/RUN/prior.json  file and job as they were
@@ -15,6 +16,7 @@
 package history
 
 import (
+	"encoding/json"
 	"io/fs"
 	"slices"
 	"time"
@@ -60,6 +62,16 @@ type Next struct {
 	Bytes      []byte             // of the file; nil when it is not touched
 	Job        *api.Job           // the spec to register; nil when nothing is registered
 	Submission *api.JobSubmission // to be registered with it
+	Changes    []Change           `json:",omitempty"` // what that changes in the live job, as it was planned
+}
+
+// Change is one place of a live job that a run changes, for people: its path, what it
+// was and what it becomes (JSON values, null where not set), without secrets.
+type Change struct {
+	Path    string          `json:"path"`
+	Before  json.RawMessage `json:"before"`
+	After   json.RawMessage `json:"after"`
+	Finding bool            `json:"finding"` // a policy asks for it
 }
 
 // Result is how a run ended.
@@ -75,8 +87,8 @@ const (
 	Failed     Result = "failed"
 )
 
-// touched reports whether a run of that result did anything.
-func (r Result) touched() bool { return r == Converged || r == RolledBack || r == Failed }
+// Touched reports whether a run of that result did anything.
+func (r Result) Touched() bool { return r == Converged || r == RolledBack || r == Failed }
 
 // Outcome is how one step or gate ended.
 type Outcome string
@@ -123,6 +135,7 @@ type Run struct {
 	ID            string    `json:"id"`
 	Job           job.ID    `json:"job"`
 	Kind          string    `json:"kind"`         // apply, agent or rollback
+	By            string    `json:"by,omitempty"` // who typed it, as far as that is known
 	Of            string    `json:"of,omitempty"` // the run that a rollback undoes
 	Started       time.Time `json:"started"`
 	Basis         Basis     `json:"basis"`
@@ -166,6 +179,7 @@ func (r Run) Step(name string) (Step, bool) {
 	return Step{}, false
 }
 
-func (r Run) failedGate() bool {
+// FailedGate reports whether a gate did not accept what the run made.
+func (r Run) FailedGate() bool {
 	return slices.ContainsFunc(r.Gates, func(g GateResult) bool { return g.Result == NotOK })
 }

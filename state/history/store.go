@@ -23,9 +23,10 @@ import (
 // from several goroutines and processes at once; Begin and a Journal's methods
 // by the holder of the job's lock alone.
 type Store struct {
-	dir   string
-	keep  int
-	clock func() time.Time
+	dir     string
+	keep    int
+	keepFor time.Duration
+	clock   func() time.Time
 }
 
 // Open is the store in the folder dir, which is made if it is not there. keep is
@@ -39,6 +40,10 @@ func Open(dir string, keep int, clock func() time.Time) (*Store, error) {
 	}
 	return &Store{dir: dir, keep: keep, clock: clock}, nil
 }
+
+// KeepFor also limits how long ended runs stay; 0, as at first, is no limit. It is
+// called before the store is used.
+func (s *Store) KeepFor(age time.Duration) { s.keepFor = age }
 
 // BusyError says that somebody else runs something on a job now.
 type BusyError struct {
@@ -149,24 +154,6 @@ func (s *Store) Load(runID string) (Prior, Next, error) {
 		return Prior{}, Next{}, corrupt(dir, err)
 	}
 	return prior, next, nil
-}
-
-// FailedBasis is the basis of the job's newest run that touched anything, if that
-// run failed its gates: rolled back or left as it was. A rollback by hand proves
-// nothing about a revision and is passed over, as are runs that cannot be read.
-func (s *Store) FailedBasis(id job.ID) (Basis, Run, bool) {
-	dirs, _ := subfolders(s.jobDir(id))
-	for _, dir := range slices.Backward(dirs) { // IDs sort as runs began
-		run, err := s.readRun(dir)
-		if err != nil || run.Open || run.Of != "" || !run.Result.touched() {
-			continue
-		}
-		if run.Result == Converged || !run.failedGate() {
-			break
-		}
-		return run.Basis, run, true
-	}
-	return Basis{}, Run{}, false
 }
 
 func newestFirst(a, b Run) int {

@@ -97,14 +97,14 @@ func (p *page) liveDiff(plan reconcile.Plan) {
 	}
 }
 
-func (p *page) change(c reconcile.Change) { p.difference(c.Difference, kind(c)) }
+func (p *page) change(c reconcile.Change) {
+	p.difference(c.Path.String(), plain(c.Path, c.Before), plain(c.Path, c.After), kind(c))
+}
 
-// difference shows one place that differs, and what becomes of it, if that is to
-// be said.
-func (p *page) difference(d job.Difference, note string) {
-	before, after := plain(d.Path, d.Before), plain(d.Path, d.After)
+// difference shows one place, without secrets, that changes, and what becomes of
+// it, if that is to be said.
+func (p *page) difference(head string, before, after any, note string) {
 	sign := p.paint(yellow, "~ ")
-	head := d.Path.String()
 	text := inline(before) + " -> " + inline(after)
 	if note != "" {
 		note = "  " + note

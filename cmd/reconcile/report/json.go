@@ -263,6 +263,12 @@ type pastRun struct {
 	Open    bool       `json:"open"`
 	Started time.Time  `json:"started"`
 	Ended   *time.Time `json:"ended"`
+
+	By        string   `json:"by"`       // who typed it; empty where that is not known
+	Actions   []string `json:"actions"`  // what it set out to do
+	Policies  string   `json:"policies"` // their revision
+	Strategy  string   `json:"strategy"`
+	OnFailure string   `json:"on_failure"`
 }
 
 type stepDoc struct {
@@ -293,18 +299,25 @@ func RunsJSON(w io.Writer, runs []history.Run) error {
 	return encode(w, doc)
 }
 
-// HistoryJSON writes past runs: each as RunsJSON does, then kind, of, file, open,
-// and started and ended in UTC (ended is null while a run is open).
+// HistoryJSON writes past runs: each as RunsJSON does, then what pastRun adds;
+// started and ended are in UTC, ended is null while a run is open.
 func HistoryJSON(w io.Writer, runs []history.Run) error {
 	doc := runsDoc{FormatVersion: FormatVersion, Runs: []any{}}
 	for _, r := range runs {
-		past := pastRun{runDoc: runOf(r), Kind: r.Kind, Of: r.Of, File: r.File, Open: r.Open, Started: r.Started.UTC()}
-		if !r.Ended.IsZero() {
-			past.Ended = new(r.Ended.UTC())
-		}
-		doc.Runs = append(doc.Runs, past)
+		doc.Runs = append(doc.Runs, pastOf(r))
 	}
 	return encode(w, doc)
+}
+
+func pastOf(r history.Run) pastRun {
+	past := pastRun{
+		runDoc: runOf(r), Kind: r.Kind, Of: r.Of, File: r.File, Open: r.Open, Started: r.Started.UTC(),
+		By: r.By, Actions: orEmpty(r.Actions), Policies: r.Basis.Policies, Strategy: r.Strategy, OnFailure: r.OnFailure,
+	}
+	if !r.Ended.IsZero() {
+		past.Ended = new(r.Ended.UTC())
+	}
+	return past
 }
 
 func runOf(r history.Run) runDoc {

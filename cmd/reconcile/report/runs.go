@@ -98,13 +98,7 @@ func (p *page) gate(g history.GateResult) {
 	if g.Detail != "" {
 		text += ": " + g.Detail
 	}
-	sign, color := "✓", green
-	switch g.Result {
-	case history.NotOK:
-		sign, color = "✗", red
-	case history.Skipped, history.Cancelled:
-		sign, color = "-", dim
-	}
+	sign, color := signOf(g.Result)
 	p.para(4, "gate   "+sign+" ", color, text)
 }
 

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -74,4 +75,45 @@ func TestHistory(t *testing.T) {
 			golden(t, tt.name, b.String())
 		})
 	}
+}
+
+func TestPastRun(t *testing.T) {
+	t.Parallel()
+	past := report.Past{Run: runs()[1], FileDiff: "--- a/jobs/沙箱.hcl\n+++ b/jobs/沙箱.hcl\n@@ -1 +1 @@\n-a = 1\n+DB_PASSWORD = \"planted\"\n"}
+	past.Run.By, past.Run.Actions, past.Run.Strategy, past.Run.OnFailure = "王芳", []string{"edit", "register"}, "restart", "rollback"
+	past.Run.Basis.Policies = "8664e3f70b20425e39a8e4338ec40e3bf819e0572c1180c34d214db0d1b2d777"
+	past.Run.Steps = append(runs()[0].Steps, history.Step{Name: "restore job", Result: history.NotOK, Duration: time.Minute, Detail: "Unexpected response code: 500 (任务无法注册，因为没有节点满足所有的约束条件，请检查集群状态)"})
+	past.LiveDiff = []history.Change{
+		{Path: `group["沙箱"].task["web"].config.args`, Before: json.RawMessage(`["-E","x"]`), After: json.RawMessage(`["x"]`), Finding: true},
+		{Path: `group["沙箱"].task["web"].resources.memory`, Before: json.RawMessage(`1234567890123`), After: nil},
+	}
+	cut := report.Past{Run: runs()[3], New: true}
+	cut.Run.Intents = []history.Intent{{Step: "register"}}
+	for name, tt := range map[string]struct {
+		past  report.Past
+		style report.Style
+	}{
+		"past-80":    {past, report.Style{Width: 80}},
+		"past-color": {past, report.Style{Width: 120, Color: true}},
+		"past-open":  {cut, report.Style{Width: 80}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var b bytes.Buffer
+			report.PastRun(&b, tt.past, start.Add(40*time.Second), tt.style)
+			golden(t, name, b.String())
+		})
+	}
+}
+
+func TestSuspensions(t *testing.T) {
+	t.Parallel()
+	list := []history.Suspension{
+		{Job: "沙箱@prod", Reason: "迁移到新的数据中心，预计需要两个小时，期间请不要修改任何配置；API_TOKEN=planted", By: "王芳", Until: start.Add(2 * time.Hour)},
+		{Reason: "freeze\n\x1b[31m"},
+	}
+	var b bytes.Buffer
+	report.Suspended(&b, list, report.Style{Width: 80})
+	report.Resumed(&b, list[:1], list[1:], report.Style{Width: 80})
+	golden(t, "suspensions-80", b.String())
 }

@@ -43,7 +43,7 @@ func (p *page) stale(j reconcile.StaleJob) {
 		p.section("To be registered:")
 	}
 	for _, d := range j.LiveDiff {
-		p.difference(d, "")
+		p.difference(d.Path.String(), plain(d.Path, d.Before), plain(d.Path, d.After), "")
 	}
 }
 

@@ -99,6 +99,9 @@ func TestNoSecrets(t *testing.T) {
 		report.Exceptions(&b, checked.Exceptions, style)
 		report.Runs(&b, runs, style)
 		report.History(&b, runs, time.Time{}, style)
+		past := report.Past{Run: runs[0], FileDiff: plans[0].FileDiff}
+		report.PastRun(&b, past, time.Time{}, style)
+		report.Suspended(&b, []history.Suspension{{Reason: "password=planted-suspended"}}, style)
 		report.Error(&b, errors.New("reading: password=planted-e"), style)
 		report.Diagnostics(&b, secretDiagnostics(t), map[string]*hcl.File{"leaky.hcl": {Bytes: []byte(secretFile)}}, style)
 		for _, write := range []func() error{
@@ -107,6 +110,7 @@ func TestNoSecrets(t *testing.T) {
 			func() error { return report.ChecksGitHub(&b, checked) },
 			func() error { return report.Patch(&b, plans, report.Style{Width: 80}) },
 			func() error { return report.RunsJSON(&b, runs) }, func() error { return report.HistoryJSON(&b, runs) },
+			func() error { return report.PastJSON(&b, past) },
 		} {
 			if err := write(); err != nil {
 				t.Fatal(err)
