@@ -147,6 +147,9 @@ func (p *Planner) recall(o *Observation) error {
 	if run.NewFile != "" {
 		basis.File = run.NewFile
 	}
+	if o.By != nil && run.VersionAfter == o.Live.State.Version { // the document that the run left is the live job
+		basis.File = o.Basis.File
+	}
 	if failed && run.Result == history.Failed && basis.SameRevision(o.Basis) {
 		o.Broken = &run
 	}
@@ -164,6 +167,9 @@ func (p *Planner) basis(o Observation) history.Basis {
 		if o.File.Spec != nil {
 			b.Vars = varsHash(o.File.Spec)
 		}
+	}
+	if o.By != nil {
+		b.File = liveRevision(o.Live.Job)
 	}
 	if o.Live != nil && o.Live.Job.JobModifyIndex != nil {
 		b.JobModifyIndex = *o.Live.Job.JobModifyIndex

@@ -230,7 +230,7 @@ func (p *Planner) PlanRollback(ctx context.Context, id string) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{ID: past.Job, File: prior.File, Rollout: p.rollbackRollout(prior, next), change: &change{of: past.ID}}
+	plan := Plan{ID: past.Job, File: prior.File, Source: past.Source, Rollout: p.rollbackRollout(prior, next), change: &change{of: past.ID}}
 	if past.Result == history.RolledBack {
 		return held(plan, fmt.Sprintf("run %s was rolled back already", past.ID), "reconcile history"), nil
 	}

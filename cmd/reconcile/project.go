@@ -31,6 +31,7 @@ type project struct {
 	policies    *policies.Set
 	policyFiles []policies.Source
 	sources     []reconcile.Source
+	nomads      []reconcile.NomadSource
 	watch       []string // what the agent watches beside the sources
 }
 
@@ -75,6 +76,9 @@ func (sh *shell) load(w wants) (*project, error) {
 	}
 	if sh.mistakes(vars.diags, vars.files) != exitOK {
 		return nil, errShown
+	}
+	for _, s := range cfg.Nomads {
+		p.nomads = append(p.nomads, reconcile.NomadSource{Name: s.Name, Jobs: s.Jobs, Namespaces: s.Namespaces, Exclude: s.Exclude})
 	}
 	p.watch = append(p.watch, vars.paths...)
 	for _, path := range cfg.Policies {
@@ -253,7 +257,7 @@ func unwrapPath(err error) error {
 // planner is the looking half; with nomad it looks at the live side too.
 func (p *project) planner(sh *shell, client *nomad.Client, store *history.Store) *reconcile.Planner {
 	out := &reconcile.Planner{
-		Sources: p.sources, Policies: p.policies, History: store, Env: sh.environ,
+		Sources: p.sources, Nomads: p.nomads, Policies: p.policies, History: store, Env: sh.environ,
 		Namespaces: p.namespaces(sh), Concurrency: p.config.Limits.Concurrency,
 	}
 	if client != nil {
@@ -345,7 +349,7 @@ func (in *invocation) unknown(sel reconcile.Selection, r reconcile.Result) error
 			return p.ID.Name == name || p.ID.Name+"@"+p.ID.Namespace == name
 		})
 		if !known {
-			return fmt.Errorf("no job file of the sources declares the job %q; `reconcile plan` without arguments lists what they declare", name)
+			return fmt.Errorf("no job file of the sources declares the job %q, and no `source \"nomad\"` names it; `reconcile plan` without arguments lists what there is", name)
 		}
 	}
 	for _, arg := range in.args {
