@@ -12,6 +12,7 @@ import (
 
 	"nomad-reconcile/policies"
 	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/jobspec"
 )
 
 // desire holds policies against both documents of a job and works out what each
@@ -190,7 +191,7 @@ func (l *Live) liveSubmission(believed bool) (*api.JobSubmission, error) {
 }
 
 func (l *Live) spliced() *api.JobSubmission {
-	f, diags := parseSubmission(l.Submission)
+	f, diags := jobspec.ParseSubmission(l.Submission)
 	if diags.HasErrors() {
 		return nil
 	}

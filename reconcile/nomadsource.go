@@ -41,7 +41,7 @@ func (ps *pass) withoutFile(ctx context.Context, files map[job.ID][]look, comple
 	if ps.Nomad == nil || len(ps.Nomads) == 0 || !ps.sel.all() && len(ps.sel.Jobs) == 0 {
 		return nil, nil
 	}
-	ids, err := ps.registered(ctx, ps.sel)
+	ids, err := ps.Registered(ctx, ps.sel)
 	if err != nil {
 		return nil, err
 	}
@@ -141,15 +141,6 @@ func sourceMissing(o *Observation, why string) Finding {
 
 const formatHCL = "hcl2"
 
-// parseSubmission is a submission as a job file, with the variables that it has.
-func parseSubmission(sub *api.JobSubmission) (*jobspec.File, hcl.Diagnostics) {
-	in := jobspec.Inputs{Vars: sub.VariableFlags, Lenient: true}
-	if sub.Variables != "" {
-		in.VarFiles = []jobspec.VarFile{{Name: "submission.vars.hcl", Bytes: []byte(sub.Variables)}}
-	}
-	return jobspec.Parse("submission", []byte(sub.Source), in)
-}
-
 // submitted is the live job's own source, or why Nomad has none: its submission may be
 // inherited from another version, and is believed only where it evaluates to the live
 // spec.
@@ -157,7 +148,7 @@ func (p *Planner) submitted(ctx context.Context, l *Live) (f *jobspec.File, why 
 	if l.Submission == nil || l.Submission.Source == "" {
 		return nil, "Nomad keeps no source of it", nil
 	}
-	f, diags := parseSubmission(l.Submission)
+	f, diags := jobspec.ParseSubmission(l.Submission)
 	if diags.HasErrors() {
 		i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })
 		return nil, fmt.Sprintf("the source that Nomad keeps of it (%s) does not parse: %s", l.Submission.Format, diags[i].Summary), nil

@@ -26,6 +26,7 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 		"agent":      {synopsis: "Hold jobs continuously", run: runAgent},
 		"history":    {synopsis: "List past runs", run: runHistory},
 		"rollback":   {synopsis: "Bring file and job back to before a run", run: runRollback},
+		"import":     {synopsis: "Bring the sources of registered jobs to disk, as they were submitted", run: runImport},
 		"render":     {synopsis: "Print what a job file evaluates to, as JSON", run: runRender},
 		"demo":       {synopsis: "The whole story in a minute, on an embedded Nomad", run: runDemo},
 		"version":    {synopsis: "Print the version", run: runVersion},

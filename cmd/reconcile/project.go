@@ -55,22 +55,31 @@ func (sh *shell) load(w wants) (*project, error) {
 	if len(w.policies) > 0 {
 		return sh.loadBare(w)
 	}
-	src, err := os.ReadFile(w.config)
+	p, err := sh.loadConfig(w.config)
+	if err != nil {
+		return nil, err
+	}
+	return p, sh.loadPolicies(p, map[string]*hcl.File{w.config: {Bytes: p.source}})
+}
+
+// loadConfig reads the configuration and its variable files, and no policy.
+func (sh *shell) loadConfig(path string) (*project, error) {
+	src, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check and plan need none", w.config)
+		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check and plan need none", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	cfg, diags := config.Load(w.config, src)
-	if sh.mistakes(diags, map[string]*hcl.File{w.config: {Bytes: src}}) != exitOK {
+	cfg, diags := config.Load(path, src)
+	if sh.mistakes(diags, map[string]*hcl.File{path: {Bytes: src}}) != exitOK {
 		return nil, errShown
 	}
 	p := &project{config: cfg, source: src}
-	if abs, err := filepath.Abs(w.config); err == nil {
+	if abs, err := filepath.Abs(path); err == nil {
 		p.watch = append(p.watch, abs)
 	}
-	vars := varFiles{files: map[string]*hcl.File{w.config: {Bytes: src}}}
+	vars := varFiles{files: map[string]*hcl.File{path: {Bytes: src}}}
 	for _, s := range cfg.Sources {
 		p.sources = append(p.sources, vars.sourceOf(s))
 	}
@@ -81,10 +90,10 @@ func (sh *shell) load(w wants) (*project, error) {
 		p.nomads = append(p.nomads, reconcile.NomadSource{Name: s.Name, Jobs: s.Jobs, Namespaces: s.Namespaces, Exclude: s.Exclude})
 	}
 	p.watch = append(p.watch, vars.paths...)
-	for _, path := range cfg.Policies {
-		p.watch = append(p.watch, path.Abs)
+	for _, policy := range cfg.Policies {
+		p.watch = append(p.watch, policy.Abs)
 	}
-	return p, sh.loadPolicies(p, map[string]*hcl.File{w.config: {Bytes: src}})
+	return p, nil
 }
 
 // loadBare makes a project of -policy and the files and folders named.
