@@ -62,7 +62,7 @@ type importer struct {
 	into     *reconcile.Source // the source that the folder is in; nil where it is in none
 	declared map[job.ID]string // jobs that have a file already
 	values   []values          // variable files that were written
-	written  int                   // jobs
+	written  int               // jobs
 }
 
 // values is a job file and its variable file.
