@@ -167,14 +167,48 @@ func (p *Planner) submitted(ctx context.Context, l *Live) (f *jobspec.File, why 
 	return f, why, nil
 }
 
-// decayed: a value that was given as a flag may be one that Nomad has spoilt.
+// decayed: one of the values that were given as flags may be one that Nomad has
+// spoilt.
 func decayed(sub *api.JobSubmission) bool {
 	for _, v := range sub.VariableFlags {
-		if v == "" || strings.ContainsAny(v, " %") {
+		if spoilt(v) {
 			return true
 		}
 	}
 	return false
+}
+
+// spoilt: each read makes Nomad decode a flag's value once more.
+func spoilt(value string) bool { return value == "" || strings.ContainsAny(value, " %") }
+
+// heldForSpoilt: a job file must not get a value from the live submission that Nomad
+// may have spoilt, if it is not the one that the live job has.
+func (p *Planner) heldForSpoilt(ctx context.Context, f *jobspec.File, l *Live) (*Hold, error) {
+	var names []string
+	for _, v := range f.Variables {
+		if flag, given := submittedFlag(l.Submission, v.Name); given && v.Origin == jobspec.LiveOrigin && spoilt(flag) {
+			names = append(names, v.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	_, why, err := p.submitted(ctx, l)
+	if err != nil || why == "" {
+		return nil, err
+	}
+	return &Hold{
+		Reason: fmt.Sprintf("the values that Nomad keeps of %s may not be those of the live job: %s", strings.Join(names, ", "), why),
+		Next:   "give them in a variable file that job_vars or var_files of the source names",
+	}, nil
+}
+
+func submittedFlag(sub *api.JobSubmission, name string) (string, bool) {
+	if sub == nil {
+		return "", false
+	}
+	value, ok := sub.VariableFlags[name]
+	return value, ok
 }
 
 // unlike is a place where the job file evaluates to something else than the live job;

@@ -253,3 +253,26 @@ func stoppedJob(name string) *api.Job {
 	return &api.Job{ID: &name, Name: &name, Namespace: new("default"), Type: new("service"), Stop: new(true), Datacenters: []string{"*"},
 		TaskGroups: []*api.TaskGroup{{Name: new("g"), Tasks: []*api.Task{task}}}}
 }
+
+// A value that Nomad has spoilt by reading it is never taken for the job's.
+func TestSpoiltValueIsNoValue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sudoPolicy)
+	w.edit(`job "web" {`, "variable \"level\" {}\n\njob \"web\" {")
+	w.edit(`LOG_LEVEL = "info"`, "LOG_LEVEL = var.level")
+	w.edit(`"-E", `, "")
+	f, diags := jobspec.Parse("web.hcl", []byte(w.read()), jobspec.Inputs{Vars: map[string]string{"level": "a b"}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	w.register(f.Job, f.Submission)
+	w.sync.Drift = reconcile.Correct
+	if p := w.plan(); p.Condition != reconcile.InSync {
+		t.Errorf("a space is no harm by itself: %s %s", p.Condition, p.Reason)
+	}
+	f.Job.TaskGroups[0].Tasks[0].Env["LOG_LEVEL"] = "a+b" // as if that had been given
+	w.register(f.Job, f.Submission)
+	if p := w.plan(); p.Hold == nil || p.Does() || !strings.Contains(p.Hold.Reason, "level") {
+		t.Errorf("%s %s, %v", p.Condition, p.Reason, p.Actions)
+	}
+}

@@ -119,6 +119,12 @@ func (p *Planner) observe(ctx context.Context, d draft) (Observation, error) {
 		}
 	}
 	o.File, o.Held = fileOf(d), p.heldWhileReading(d)
+	if o.Held == nil && o.Live != nil {
+		var err error
+		if o.Held, err = p.heldForSpoilt(ctx, d.spec, o.Live); err != nil {
+			return o, err
+		}
+	}
 	return o, p.recall(&o)
 }
 
