@@ -14,6 +14,7 @@ type Config struct {
 	Path     string // of the file, as the user gave it; empty without a file
 	Nomad    Nomad
 	Sources  []Source
+	Nomads   []NomadSource
 	Policies []Path // folders or files
 	// PoliciesDefault: the file names none, so what Policies says need not be there
 	// where the library is used.

@@ -101,6 +101,7 @@ func TestLoadFull(t *testing.T) {
 			Name: "batch", Path: at(t, "etc/batch"), Namespace: "default",
 			Include: []string{"**/*.hcl", "**/*.nomad", "**/*.job"}, Exclude: []string{"**/*.vars.hcl"},
 		}},
+		Nomads:   []config.NomadSource{{Name: "running", Jobs: []string{"web", "api-*"}, Namespaces: []string{"prod"}, Exclude: []string{"*-canary"}}},
 		Policies: []config.Path{at(t, "etc/policies"), at(t, "shared/sudo.policy.hcl")},
 		PolicyVars: map[string]config.Value{
 			"max_memory": {Value: cty.NumberIntVal(4096)},

@@ -13,6 +13,7 @@ func KeysForTest() []string {
 	}
 	add("", topFields(c))
 	add("source.", sourceFields("", &Source{}))
+	add("source.nomad.", nomadSourceFields(&NomadSource{}))
 	add("library.", libraryFields(&Library{}))
 	for name, f := range blocks {
 		add(name+".", f(c))

@@ -77,12 +77,15 @@ func (c *Config) decodeBlock(block *hcl.Block) hcl.Diagnostics {
 
 func (c *Config) decodeSource(block *hcl.Block) hcl.Diagnostics {
 	kind, name := block.Labels[0], block.Labels[1]
-	if kind != "directory" {
+	if kind != "directory" && kind != nomadKind {
 		return mistake(block.LabelRanges[0], "Unknown kind of source",
-			fmt.Sprintf("There is no source of the kind %q; write `source \"directory\" %q`, the only kind there is.", kind, name))
+			fmt.Sprintf("There is no source of the kind %q; write `source \"directory\" %q` for a folder of job files, or `source \"nomad\" %q` for registered jobs without a file.", kind, name, name))
 	}
 	if name == "" {
 		return mistake(block.LabelRanges[1], "Source without a name", "Give the source a name, such as \"jobs\"; reports call it by that name.")
+	}
+	if kind == nomadKind {
+		return c.decodeNomadSource(block)
 	}
 	s := Source{
 		Name: name, Path: within(c.dir(), name), Namespace: "default",

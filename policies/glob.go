@@ -32,6 +32,12 @@ func globMatch(pattern, s string) bool {
 	return p == len(pattern)
 }
 
+// Glob reports whether one of the patterns matches all of s, as in match blocks.
+func Glob(patterns []string, s string) bool {
+	_, ok := anyGlob(patterns, s)
+	return ok
+}
+
 // anyGlob is the first of the patterns that matches s.
 func anyGlob(patterns []string, s string) (string, bool) {
 	for _, p := range patterns {

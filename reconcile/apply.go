@@ -109,7 +109,7 @@ func (a *Applier) Apply(ctx context.Context, p Plan) (history.Run, error) {
 }
 
 func idle(p Plan) history.Run {
-	out := history.Run{Job: p.ID, File: p.File, Result: history.Unchanged, Reason: p.Reason}
+	out := history.Run{Job: p.ID, File: p.File, Source: p.Source, Result: history.Unchanged, Reason: p.Reason}
 	switch p.Condition {
 	case Held, Converging:
 		out.Result = history.Held
@@ -120,7 +120,7 @@ func idle(p Plan) history.Run {
 }
 
 func heldRun(p Plan, why string) history.Run {
-	return history.Run{Job: p.ID, File: p.File, Result: history.Held, Reason: why}
+	return history.Run{Job: p.ID, File: p.File, Source: p.Source, Result: history.Held, Reason: why}
 }
 
 func (a *Applier) newRun(p Plan) *run {
@@ -256,7 +256,7 @@ func firstFailed(results []gates.Result) *gates.Result {
 // begin makes the run durable: from here on a crash can be settled.
 func (r *run) begin(p Plan) error {
 	rec := history.Run{
-		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.change.basis, File: p.File,
+		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.change.basis, File: p.File, Source: p.Source,
 		Strategy: string(r.rollout.Strategy), OnFailure: string(r.rollout.OnFailure), VersionBefore: r.prior.Version,
 	}
 	for _, a := range r.actions {

@@ -19,7 +19,7 @@ import (
 // are to be shown alone, and say nothing of files. Children of periodic and
 // parameterized jobs are left out: they are launched from their parent.
 func (p *Planner) CheckLive(ctx context.Context, sel Selection) (Result, error) {
-	ids, err := p.registered(ctx, sel)
+	ids, err := p.Registered(ctx, sel)
 	if err != nil {
 		return Result{}, err
 	}
@@ -55,8 +55,9 @@ func (p *Planner) CheckLive(ctx context.Context, sel Selection) (Result, error) 
 	return r, nil
 }
 
-// registered are the IDs of the live jobs that are asked for, sorted.
-func (p *Planner) registered(ctx context.Context, sel Selection) ([]job.ID, error) {
+// Registered are the IDs of the live jobs that are asked for, sorted; children of
+// periodic and parameterized jobs are none of them.
+func (p *Planner) Registered(ctx context.Context, sel Selection) ([]job.ID, error) {
 	stubs, err := p.Nomad.Jobs(ctx, p.Namespaces)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,9 @@ func facts(o Observation) Plan {
 		p.Live = &o.Live.State
 		p.Findings = append(p.Findings, o.Live.Findings...)
 	}
+	if o.By != nil {
+		p.Source, p.Rollout = registeredName(o.ID), o.Live.Verdict.Rollout
+	}
 	p.change = &change{basis: o.Basis}
 	if o.Live != nil {
 		p.change.live = o.Live.Job
@@ -171,7 +174,7 @@ func childJob(o Observation) *Hold {
 
 // fileUnknown: unknown is not absent.
 func fileUnknown(o Observation) *Hold {
-	if o.File != nil || !o.Ours || o.Complete {
+	if o.File != nil || !o.Ours && o.By == nil || o.Complete {
 		return nil
 	}
 	return &Hold{
@@ -233,11 +236,12 @@ type liveRow struct {
 
 var liveRows = []liveRow{
 	{"nowhere", func(o Observation, _ Sync) bool { return o.File == nil && o.Live == nil }, nothing},
-	{"file removed", func(o Observation, _ Sync) bool { return o.File == nil }, orphan},
+	{"file removed", func(o Observation, _ Sync) bool { return o.File == nil && o.By == nil }, orphan},
 	{"absent", func(o Observation, _ Sync) bool { return o.Live == nil }, absent},
 	{"stopped by an operator", func(o Observation, _ Sync) bool { return o.Live.State.Stopped }, stopped},
 	{"equal", func(o Observation, _ Sync) bool { return !o.Live.Differs && o.Live.Redundant }, nothing},
 	{"finished batch", func(o Observation, s Sync) bool { return runsOnce(o.Live.Job) && !s.Rerun }, batch},
+	{"fixes, no file", func(o Observation, _ Sync) bool { return o.File == nil }, registerAlone},
 	{"only fixes differ", func(o Observation, _ Sync) bool { return !o.Live.Redundant && o.Live.OnlyFixes }, registerDesired},
 	{"fixes and more differ", func(o Observation, _ Sync) bool { return !o.Live.Redundant }, registerFixed},
 	{"drift", func(Observation, Sync) bool { return true }, drift},
@@ -280,6 +284,9 @@ func absent(o Observation, s Sync, p *Plan) {
 const leftDenied = "the file has findings that forbid and cannot be fixed: nothing is registered from it"
 
 func stopped(o Observation, s Sync, p *Plan) {
+	if !s.Start && o.File == nil && o.Live.Redundant {
+		return
+	}
 	if !s.Start {
 		p.Left = append(p.Left, fmt.Sprintf("an operator stopped it: reconcile apply -start %s", o.ID))
 		return
@@ -289,7 +296,17 @@ func stopped(o Observation, s Sync, p *Plan) {
 		return
 	}
 	showDiff(o, p, false)
+	if o.File == nil {
+		register(p, started(o.Live.Fixed), o.Live.Submitted)
+		return
+	}
 	register(p, o.File.Desired, desiredSubmission(o))
+}
+
+func started(j *api.Job) *api.Job {
+	out := *j
+	out.Stop = new(false)
+	return &out
 }
 
 func batch(o Observation, _ Sync, p *Plan) {
@@ -304,6 +321,17 @@ func registerDesired(o Observation, s Sync, p *Plan) {
 		return
 	}
 	register(p, o.File.Desired, desiredSubmission(o))
+}
+
+// registerAlone: without a file there is nothing that the live job could differ from
+// but its own fixes.
+func registerAlone(o Observation, s Sync, p *Plan) {
+	showDiff(o, p, !s.Fix)
+	if !s.Fix {
+		left(p, leftFix(o))
+		return
+	}
+	register(p, o.Live.Fixed, o.Live.Submitted)
 }
 
 func registerFixed(o Observation, s Sync, p *Plan) {
@@ -361,6 +389,9 @@ func left(p *Plan, text string) {
 // ratchet: what the policies forbid is not registered, unless the live job has
 // the very same finding already; then nothing gets worse.
 func ratchet(o Observation) bool {
+	if o.File == nil {
+		return false
+	}
 	for _, f := range o.File.Findings {
 		if f.Denied() && (o.Live == nil || !has(o.Live.Findings, f)) {
 			return true
@@ -409,7 +440,7 @@ func conclude(o Observation, p Plan) (Condition, string) {
 	switch {
 	case slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Denied() }):
 		return Denied, deniedReason(p.Findings)
-	case o.File == nil && o.Live != nil && o.Ours && !o.Live.State.Stopped:
+	case o.File == nil && o.By == nil && o.Live != nil && o.Ours && !o.Live.State.Stopped:
 		return Orphan, "its job file is gone"
 	case o.Live == nil:
 		return OutOfSync, "Nomad does not know it"

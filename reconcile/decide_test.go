@@ -77,8 +77,16 @@ func fixesAndDrift(o *Observation) {
 
 func drifted(o *Observation) { o.Live.Differs, o.Live.Diff = true, []Change{driftOf} }
 
-func absentLive(o *Observation)  { o.Live = nil }
-func fileGone(o *Observation)    { o.File = nil }
+func absentLive(o *Observation) { o.Live = nil }
+func fileGone(o *Observation)   { o.File = nil }
+func noFile(o *Observation) {
+	o.File, o.Ours, o.By = nil, false, &NomadSource{Name: "running"}
+}
+func fixAlone(o *Observation) {
+	noFile(o)
+	liveFinding(fixable)(o)
+	o.Live.Redundant, o.Live.Diff = false, []Change{fixOf}
+}
 func stoppedLive(o *Observation) { o.Live.State.Stopped = true }
 func batchLive(o *Observation)   { o.Live.Job.Type, o.File.Desired.Type = new("batch"), new("batch") }
 func periodic(o *Observation)    { o.Live.Job.Periodic = &api.PeriodicConfig{} }
@@ -136,6 +144,23 @@ func TestDecide(t *testing.T) {
 		"file removed, source not whole":       {[]with{fileGone, func(o *Observation) { o.Grace, o.Complete = true, false }}, Sync{Prune: StopGone}, Held, nil, "", "could be read"},
 		"file removed, job stopped":            {[]with{fileGone, stoppedLive}, Sync{Prune: StopGone}, InSync, nil, "", ""},
 		"file removed, never ours":             {[]with{fileGone, func(o *Observation) { o.Ours = false }}, Sync{Prune: StopGone}, InSync, nil, "", ""},
+		"no file, in sync":                     {[]with{noFile}, agent, InSync, nil, "", ""},
+		"no file, ill":                         {[]with{noFile, sick}, agent, Degraded, nil, "", ""},
+		"no file, warned":                      {[]with{noFile, liveFinding(warned)}, agent, InSync, nil, "", ""},
+		"no file, denied":                      {[]with{noFile, liveFinding(denied)}, agent, Denied, nil, "", ""},
+		"no file, fixed":                       {[]with{fixAlone}, agent, OutOfSync, []Action{reg}, "live", ""},
+		"no file, drift is none":               {[]with{fixAlone}, Sync{Fix: true, Drift: Correct, Create: Create, Prune: StopGone}, OutOfSync, []Action{reg}, "live", ""},
+		"no file, one denied, another fixed":   {[]with{fixAlone, liveFinding(denied)}, agent, Denied, []Action{reg}, "live", ""},
+		"no file, only reported":               {[]with{fixAlone}, reporter, OutOfSync, nil, "", "sync.fix"},
+		"no file, batch":                       {[]with{fixAlone, func(o *Observation) { o.Live.Job.Type = new("batch") }}, agent, OutOfSync, nil, "", "-rerun"},
+		"no file, batch again":                 {[]with{fixAlone, func(o *Observation) { o.Live.Job.Type = new("batch") }}, Sync{Fix: true, Rerun: true}, OutOfSync, []Action{reg}, "live", ""},
+		"no file, stopped":                     {[]with{noFile, stoppedLive}, agent, InSync, nil, "", ""},
+		"no file, stopped, to fix":             {[]with{fixAlone, stoppedLive}, agent, InSync, nil, "", "-start"},
+		"no file, stopped, started":            {[]with{fixAlone, stoppedLive}, Sync{Fix: true, Start: true}, OutOfSync, []Action{reg}, "live", ""},
+		"no file, pruned never":                {[]with{noFile, func(o *Observation) { o.Ours, o.Grace = true, true }}, Sync{Prune: StopGone}, InSync, nil, "", ""},
+		"no file, unless it is in one unread":  {[]with{fixAlone, func(o *Observation) { o.Complete = false }}, agent, Held, nil, "", "could be read"},
+		"no file, child":                       {[]with{fixAlone, func(o *Observation) { o.Live.Job.ParentID = new("cron") }}, agent, Held, nil, "", "child of cron"},
+		"no file, failed before":               {[]with{fixAlone, failedBefore}, agent, Held, nil, "", "run-1"},
 		"unreadable":                           {[]with{func(o *Observation) { o.Held = &Hold{Reason: "web.hcl:1:1: bad", Next: "mend it"} }}, apply, Held, nil, "", "web.hcl:1:1"},
 		"open run":                             {[]with{func(o *Observation) { o.Open = &history.Run{ID: "run-9"} }}, apply, Converging, nil, "", "run-9"},
 		"child":                                {[]with{func(o *Observation) { o.Live.Job.ParentID = new("cron") }}, apply, Held, nil, "", "child of cron"},
@@ -184,7 +209,7 @@ func TestEveryRowIsReached(t *testing.T) {
 	reached := map[string]bool{}
 	for _, o := range []Observation{
 		observed(fileGone, absentLive), observed(fileGone), observed(absentLive), observed(stoppedLive), observed(),
-		observed(batchLive, onlyFixes), observed(onlyFixes), observed(fixesAndDrift), observed(drifted),
+		observed(batchLive, onlyFixes), observed(fixAlone), observed(onlyFixes), observed(fixesAndDrift), observed(drifted),
 	} {
 		reached[firstRow(o, agent).name] = true
 	}

@@ -190,27 +190,11 @@ func (l *Live) liveSubmission(believed bool) (*api.JobSubmission, error) {
 	return &api.JobSubmission{Source: string(spec), Format: "json"}, nil
 }
 
-// parseSubmission is the submission's source as a job file; nil where there is
-// none or it does not parse, and where it is JSON: no edit can be spliced into that,
-// so nobody needs to know whether to believe it.
-func (l *Live) parseSubmission() *jobspec.File {
-	sub := l.Submission
-	if sub == nil || sub.Format != "hcl2" {
-		return nil
-	}
-	in := jobspec.Inputs{Vars: sub.VariableFlags, Lenient: true}
-	if sub.Variables != "" {
-		in.VarFiles = []jobspec.VarFile{{Name: "submission.vars.hcl", Bytes: []byte(sub.Variables)}}
-	}
-	f, diags := jobspec.Parse("submission", []byte(sub.Source), in)
+func (l *Live) spliced() *api.JobSubmission {
+	f, diags := jobspec.ParseSubmission(l.Submission)
 	if diags.HasErrors() {
 		return nil
 	}
-	return f
-}
-
-func (l *Live) spliced() *api.JobSubmission {
-	f := l.parseSubmission()
 	desired, err := job.Apply(f.Job, l.Verdict.Edits)
 	if err != nil {
 		return nil

@@ -60,7 +60,11 @@ func (m memory) recall(o *Observation) {
 	if run.Basis.SameRevision(o.Basis) {
 		o.Failed = run
 	}
-	if run.Result == history.Failed && made(*run).SameRevision(o.Basis) {
+	left := made(*run)
+	if o.By != nil && run.VersionAfter == o.Live.State.Version { // the document that the run left is the live job
+		left.File = o.Basis.File
+	}
+	if run.Result == history.Failed && left.SameRevision(o.Basis) {
 		o.Broken = run
 	}
 }

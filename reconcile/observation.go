@@ -36,6 +36,7 @@ type Observation struct {
 	ID        job.ID
 	File      *File         // nil where no job file declares the job
 	Live      *Live         // nil where Nomad does not know the job
+	By        *NomadSource  // names the job, which no job file declares; else nil
 	Held      *Hold         // found while reading: unreadable, two files, a variable without value ...
 	Open      *history.Run  // a run of this job that has not ended
 	Failed    *history.Run  // the run in which this very revision failed its gates

@@ -119,6 +119,12 @@ func (p *Planner) observe(ctx context.Context, d draft) (Observation, error) {
 		}
 	}
 	o.File, o.Held = fileOf(d), p.heldWhileReading(d)
+	if o.Held == nil && o.Live != nil {
+		var err error
+		if o.Held, err = p.heldForSpoilt(ctx, d.spec, o.Live); err != nil {
+			return o, err
+		}
+	}
 	o.Basis = p.basis(o)
 	return o, nil
 }
@@ -146,6 +152,9 @@ func (p *Planner) basis(o Observation) history.Basis {
 		if o.File.Spec != nil {
 			b.Vars = varsHash(o.File.Spec)
 		}
+	}
+	if o.By != nil {
+		b.File = liveRevision(o.Live.Job)
 	}
 	if o.Live != nil && o.Live.Job.JobModifyIndex != nil {
 		b.JobModifyIndex = *o.Live.Job.JobModifyIndex

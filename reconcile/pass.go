@@ -29,10 +29,14 @@ type look struct {
 	name    string // the file's, as users see it
 	plan    *Plan  // nil where the job is not selected, or the file holds none
 	unread  bool   // not all is known of the file
+	unnamed bool   // ... not even which job it means
 	diags   hcl.Diagnostics
 	sources []jobspec.VarFile // what diags and the plan's warnings point into
 	skipped *Skipped          // the file holds no job; the rest is empty
 }
+
+// templateMarks are in the names that unrendered templates have for jobs.
+const templateMarks = "[{<$%"
 
 type sourceFile struct {
 	source *Source
@@ -59,7 +63,7 @@ func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
 	if !isJob {
 		return look{skipped: ps.skip(d.doc)}, nil
 	}
-	l := look{id: d.id, name: d.doc.Name, unread: d.spec == nil}
+	l := look{id: d.id, name: d.doc.Name, unread: d.spec == nil, unnamed: d.unnamed || d.spec == nil && strings.ContainsAny(d.id.Name, templateMarks)}
 	if !ps.sel.holds(d) {
 		return l, nil
 	}
@@ -123,6 +127,14 @@ func (ps *pass) result(ctx context.Context, looks []look) (Result, error) {
 			r.Plans = append(r.Plans, planOf(same))
 		}
 	}
+	alone, err := ps.withoutFile(ctx, byID, !slices.ContainsFunc(looks, func(l look) bool { return l.unnamed }))
+	if err != nil {
+		return Result{}, err
+	}
+	for _, p := range alone {
+		byID[p.ID] = []look{}
+	}
+	r.Plans = append(r.Plans, alone...)
 	orphans, err := ps.orphans(ctx, byID, !slices.ContainsFunc(looks, func(l look) bool { return l.unread }))
 	if err != nil {
 		return Result{}, err
@@ -184,6 +196,9 @@ func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool
 			continue
 		}
 		seen[r.Job] = true
+		if r.Source != "" { // it never had a file, or has done without
+			continue
+		}
 		if !ps.sel.all() && !ps.sel.named(r.Job) {
 			continue
 		}

@@ -73,6 +73,7 @@ type LiveState struct {
 type Plan struct {
 	ID        job.ID
 	File      string // as users see it; empty where no file declares the job
+	Source    string // in its place, of a job that a NomadSource names: nomad:NAMESPACE/JOB
 	Condition Condition
 	Reason    string
 	Hold      *Hold

@@ -136,7 +136,7 @@ func (b *back) plan(ctx context.Context) (Plan, error) {
 	if b.prior, b.next, err = b.History.Load(b.past.ID); err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{ID: b.past.Job, File: b.prior.File, Rollout: b.rollbackRollout(b.prior, b.next), change: &change{of: b.past.ID}}
+	plan := Plan{ID: b.past.Job, File: b.prior.File, Source: b.past.Source, Rollout: b.rollbackRollout(b.prior, b.next), change: &change{of: b.past.ID}}
 	if h := b.held(); h != nil {
 		return held(plan, h.Reason, h.Next), nil
 	}

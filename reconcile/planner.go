@@ -28,6 +28,7 @@ type Source struct {
 // Planner looks and computes: it never changes a file or a job.
 type Planner struct {
 	Sources     []Source
+	Nomads      []NomadSource
 	Policies    *policies.Set
 	Nomad       Nomad           // nil: the files alone (check)
 	History     *history.Store  // nil: nothing is remembered

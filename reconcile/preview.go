@@ -3,11 +3,14 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/nomad"
 )
 
 // preview asks Nomad's dry-runs what a register would change. They, not a diff
@@ -20,6 +23,10 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	var fixes *api.JobDiff
 	if !l.Redundant {
 		diff, err := dryRun(ctx, p.Nomad, l.Fixed)
+		if o.By != nil && refused(ctx, err) {
+			o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the job with its fixes: %v", err), Next: "register it from a job file that Nomad accepts, or mend the policy"}
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -28,7 +35,10 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	}
 	if o.File == nil || o.File.Desired == nil {
 		l.Diff = findingsOnly(l, fixes)
-		return nil
+		if o.By == nil {
+			return nil
+		}
+		return p.previewAlone(ctx, o)
 	}
 	desired, err := dryRun(ctx, p.Nomad, startable(o.File.Desired, l))
 	if err != nil {
@@ -62,15 +72,16 @@ func startable(desired *api.Job, l *Live) *api.Job {
 // believed: Nomad's submission may be inherited from another version; it is the
 // live job's source only if it evaluates to the live spec.
 func (p *Planner) believed(ctx context.Context, l *Live) (bool, error) {
-	f := l.parseSubmission()
-	if f == nil {
-		return false, nil
+	if sub := l.Submission; sub == nil || sub.Format != formatHCL {
+		return false, nil // no edit can be spliced into it, so nobody needs to know
 	}
-	diff, err := dryRun(ctx, p.Nomad, inNamespace(f.Job, job.IDOf(l.Job)))
-	if err != nil {
-		return false, err
-	}
-	return isNone(diff), nil
+	_, why, err := p.submitted(ctx, l)
+	return why == "", err
+}
+
+// refused: Nomad has answered, and what it says is about the job.
+func refused(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !errors.Is(err, nomad.ErrUnreachable) && !errors.Is(err, nomad.ErrForbidden)
 }
 
 func dryRun(ctx context.Context, n Nomad, j *api.Job) (*api.JobDiff, error) {

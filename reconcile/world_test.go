@@ -32,6 +32,7 @@ type world struct {
 	policy string
 	sync   reconcile.Sync
 	env    []string
+	nomads []reconcile.NomadSource
 }
 
 var webID = job.ID{Namespace: "default", Name: "web"}
@@ -170,7 +171,7 @@ func (w *world) planner() *reconcile.Planner {
 		Sources: []reconcile.Source{{Directory: source.Directory{
 			Name: "jobs", Path: filepath.Join(w.dir, "jobs"), Shown: "jobs", Include: []string{"**/*.hcl"},
 		}}},
-		Policies: set, Nomad: w.client, History: w.store, Namespaces: []string{"default"}, Concurrency: 2, Env: w.env,
+		Policies: set, Nomad: w.client, History: w.store, Namespaces: []string{"default"}, Concurrency: 2, Env: w.env, Nomads: w.nomads,
 	}
 }
 

@@ -29,6 +29,7 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 		"suspend":    {synopsis: "Keep the agent from jobs for a while, with a reason", run: runSuspend},
 		"resume":     {synopsis: "End what suspend began", run: runResume},
 		"rollback":   {synopsis: "Bring file and job back to before a run", run: runRollback},
+		"import":     {synopsis: "Bring the sources of registered jobs to disk, as they were submitted", run: runImport},
 		"render":     {synopsis: "Print what a job file evaluates to, as JSON", run: runRender},
 		"demo":       {synopsis: "The whole story in a minute, on an embedded Nomad", run: runDemo},
 		"version":    {synopsis: "Print the version", run: runVersion},

@@ -31,6 +31,7 @@ type project struct {
 	policies    *policies.Set
 	policyFiles []policies.Source
 	sources     []reconcile.Source
+	nomads      []reconcile.NomadSource
 	watch       []string // what the agent watches beside the sources
 }
 
@@ -56,36 +57,56 @@ func (sh *shell) load(w wants) (*project, error) {
 	if len(w.policies) > 0 {
 		return sh.loadBare(w)
 	}
-	src, err := os.ReadFile(w.config)
+	if w.stateOnly {
+		return sh.readConfig(w.config)
+	}
+	p, err := sh.loadConfig(w.config)
+	if err != nil {
+		return nil, err
+	}
+	return p, sh.loadPolicies(p, map[string]*hcl.File{w.config: {Bytes: p.source}})
+}
+
+// readConfig reads the configuration and no other file.
+func (sh *shell) readConfig(path string) (*project, error) {
+	src, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check, plan and doctor need none", w.config)
+		return nil, fmt.Errorf("there is no %s here; `reconcile init` writes one, -config FILE names another, and with -policy FILE check, plan and doctor need none", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	cfg, diags := config.Load(w.config, src)
-	if sh.mistakes(diags, map[string]*hcl.File{w.config: {Bytes: src}}) != exitOK {
+	cfg, diags := config.Load(path, src)
+	if sh.mistakes(diags, map[string]*hcl.File{path: {Bytes: src}}) != exitOK {
 		return nil, errShown
 	}
-	p := &project{config: cfg, source: src}
-	if w.stateOnly {
-		return p, nil
+	return &project{config: cfg, source: src}, nil
+}
+
+// loadConfig reads the configuration and its variable files, and no policy.
+func (sh *shell) loadConfig(path string) (*project, error) {
+	p, err := sh.readConfig(path)
+	if err != nil {
+		return nil, err
 	}
-	if abs, err := filepath.Abs(w.config); err == nil {
+	if abs, err := filepath.Abs(path); err == nil {
 		p.watch = append(p.watch, abs)
 	}
-	vars := varFiles{files: map[string]*hcl.File{w.config: {Bytes: src}}}
-	for _, s := range cfg.Sources {
+	vars := varFiles{files: map[string]*hcl.File{path: {Bytes: p.source}}}
+	for _, s := range p.config.Sources {
 		p.sources = append(p.sources, vars.sourceOf(s))
 	}
 	if sh.mistakes(vars.diags, vars.files) != exitOK {
 		return nil, errShown
 	}
-	p.watch = append(p.watch, vars.paths...)
-	for _, path := range cfg.Policies {
-		p.watch = append(p.watch, path.Abs)
+	for _, s := range p.config.Nomads {
+		p.nomads = append(p.nomads, reconcile.NomadSource{Name: s.Name, Jobs: s.Jobs, Namespaces: s.Namespaces, Exclude: s.Exclude})
 	}
-	return p, sh.loadPolicies(p, map[string]*hcl.File{w.config: {Bytes: src}})
+	p.watch = append(p.watch, vars.paths...)
+	for _, policy := range p.config.Policies {
+		p.watch = append(p.watch, policy.Abs)
+	}
+	return p, nil
 }
 
 // loadBare makes a project of -policy and the files and folders named.
@@ -258,7 +279,7 @@ func unwrapPath(err error) error {
 // planner is the looking half; with nomad it looks at the live side too.
 func (p *project) planner(sh *shell, client *nomad.Client, store *history.Store) *reconcile.Planner {
 	out := &reconcile.Planner{
-		Sources: p.sources, Policies: p.policies, History: store, Env: sh.environ,
+		Sources: p.sources, Nomads: p.nomads, Policies: p.policies, History: store, Env: sh.environ,
 		Namespaces: p.namespaces(sh), Concurrency: p.config.Limits.Concurrency,
 	}
 	if client != nil {
@@ -354,7 +375,7 @@ func (in *invocation) unknown(sel reconcile.Selection, r reconcile.Result) error
 			return p.ID.Name == name || p.ID.Name+"@"+p.ID.Namespace == name
 		})
 		if !known {
-			return fmt.Errorf("no job file of the sources declares the job %q; `reconcile plan` without arguments lists what they declare", name)
+			return fmt.Errorf("no job file of the sources declares the job %q, and no `source \"nomad\"` names it; `reconcile plan` without arguments lists what there is", name)
 		}
 	}
 	for _, arg := range in.args {

@@ -70,7 +70,7 @@ const patience = 20 * time.Second
 
 // scriptCommands, in the order in which a script meets them:
 //
-//	world                      the web job, a policy, a configuration; a Nomad at NOMAD_ADDR
+//	world                      the web job, a policy, a configuration; a Nomad with a namespace prod at NOMAD_ADDR
 //	exits CODE PROGRAM ARG...  runs it; cmp, stdout and stderr see its normalised output
 //	begin NAME PROGRAM ARG...  starts it in the background; output to NAME.out and NAME.err
 //	begin -tty NAME ...        ... on a terminal, all output to NAME.out
@@ -81,6 +81,7 @@ const patience = 20 * time.Second
 //	await-request METHOD REGEXP  waits until Nomad gets such a request, since the last begin
 //	await-live JOB REGEXP      waits until live JOB prints such a line
 //	job-run FILE [VAR=VALUE]   registers a job file and waits, as nomad job run does
+//	job-put FILE SOURCE [FORMAT]  registers a job file with another source; "-" for none
 //	job-stop JOB               stops a job, as an operator does
 //	live JOB                   prints the live job in a few lines
 //	submission JOB             prints the source that Nomad keeps with it
@@ -101,6 +102,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"await-live":    never(cmdAwaitLive),
 	"await-request": never(cmdAwaitRequest),
 	"job-run":       never(cmdJobRun),
+	"job-put":       never(cmdJobPut),
 	"job-stop":      never(cmdJobStop),
 	"live":          never(cmdLive),
 	"submission":    never(cmdSubmission),
@@ -160,7 +162,7 @@ func setUpScript(env *testscript.Env) error {
 func cmdWorld(ts *testscript.TestScript, _ []string) {
 	s := sceneOf(ts)
 	ts.Check(copyWorld(s.work))
-	server, err := nomadtest.Start(nomadtest.Options{PATH: filepath.Join(s.work, "bin"), Parse: parseForNomad})
+	server, err := nomadtest.Start(nomadtest.Options{PATH: filepath.Join(s.work, "bin"), Namespaces: []string{"prod"}, Parse: parseForNomad})
 	ts.Check(err)
 	s.server = server
 	s.client, err = nomad.New(&api.Config{Address: server.URL()})
@@ -488,6 +490,24 @@ func cmdJobRun(ts *testscript.TestScript, args []string) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	ts.Check(jobRun(ctx, s.client, f.Job, f.Submission))
+}
+
+func cmdJobPut(ts *testscript.TestScript, args []string) {
+	f, diags := jobspec.Parse(args[0], []byte(ts.ReadFile(args[0])), jobspec.Inputs{})
+	if diags.HasErrors() {
+		ts.Fatalf("%v", diags)
+	}
+	var sub *api.JobSubmission
+	if args[1] != "-" {
+		sub = &api.JobSubmission{Source: ts.ReadFile(args[1]), Format: "hcl2"}
+	}
+	if len(args) > 2 {
+		sub.Format = args[2]
+	}
+	s := sceneOf(ts)
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	ts.Check(jobRun(ctx, s.client, f.Job, sub))
 }
 
 // jobRun registers a job and waits until its deployment has ended and its

@@ -21,6 +21,12 @@ source "directory" "jobs" {
 source "directory" "batch" {
 }
 
+source "nomad" "running" {
+  job       = ["web", "api-*"]
+  namespace = ["prod"]
+  exclude   = ["*-canary"]
+}
+
 policies = ["policies", "../shared/sudo.policy.hcl"]
 
 state {

@@ -137,7 +137,7 @@ func (a *Agent) grace() map[job.ID]int {
 func (a *Agent) noteGone(plans []reconcile.Plan) {
 	gone := map[job.ID]time.Time{}
 	for _, p := range plans {
-		if p.File != "" {
+		if p.File != "" || p.Source != "" {
 			continue
 		}
 		since, known := a.gone[p.ID]
@@ -209,6 +209,9 @@ func (a *Agent) logPlan(p reconcile.Plan) {
 		actions[i] = string(action)
 	}
 	values := []any{"job", p.ID.String(), "condition", p.Condition, "file", p.File}
+	if p.Source != "" {
+		values = []any{"job", p.ID.String(), "condition", p.Condition, "source", p.Source}
+	}
 	if p.Reason != "" {
 		values = append(values, "reason", p.Reason)
 	}

@@ -140,6 +140,7 @@ type Run struct {
 	Started       time.Time `json:"started"`
 	Basis         Basis     `json:"basis"`
 	File          string    `json:"file,omitempty"`     // the path as users see it
+	Source        string    `json:"source,omitempty"`   // in place of File, of a job without one: nomad:NAMESPACE/JOB
 	NewFile       string    `json:"new_file,omitempty"` // hash of the bytes to be written; empty when the file is not touched
 	Actions       []string  `json:"actions,omitempty"`
 	Strategy      string    `json:"strategy,omitempty"`

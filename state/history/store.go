@@ -163,7 +163,7 @@ func newestFirst(a, b Run) int {
 	return strings.Compare(b.ID, a.ID)
 }
 
-func (s *Store) jobDir(id job.ID) string { return filepath.Join(s.dir, "jobs", fileName(id)) }
+func (s *Store) jobDir(id job.ID) string { return filepath.Join(s.dir, "jobs", FileName(id)) }
 
 func (s *Store) jobDirs(id *job.ID) ([]string, error) {
 	if id != nil {
@@ -264,8 +264,9 @@ func readJSON(dir, name string, into any) error {
 	return nil
 }
 
-// fileName is a name for a job's folder: two jobs never share one.
-func fileName(id job.ID) string {
+// FileName is a name for a job's folder or file, without anything that a file system
+// or a shell could misread but a dash at its beginning: two jobs never share one.
+func FileName(id job.ID) string {
 	name := url.QueryEscape(id.Name)
 	if rest, ok := strings.CutPrefix(name, "."); ok {
 		name = "%2E" + rest

@@ -24,8 +24,11 @@ type Variable struct {
 
 const (
 	envPrefix  = "NOMAD_VAR_"
-	liveOrigin = "live submission"
+	liveOrigin = LiveOrigin
 )
+
+// LiveOrigin is the Origin of a value that the live job's submission gives.
+const LiveOrigin = "live submission"
 
 // declared is a variable as the job file declares it, then with its value.
 type declared struct {

@@ -47,6 +47,16 @@ func TestForbiddenNamesTheCapability(t *testing.T) {
 	}
 }
 
+// Nomad decodes the flags of a submission at each read, until it cannot any more.
+func TestSubmissionThatNomadCannotDecode(t *testing.T) {
+	t.Parallel()
+	srv := startDouble(t, nomadtest.Options{})
+	srv.Fault(nomadtest.Fault{Path: "*/submission", Status: 500, Text: `invalid URL escape "% "`})
+	if sub, err := newClient(t, srv.URL()).Submission(t.Context(), web, 0); sub != nil || err != nil {
+		t.Errorf("%v, %v", sub, err)
+	}
+}
+
 func TestAnswersThatAreErrors(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -3,6 +3,7 @@ package nomad
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -17,12 +18,14 @@ type Registration struct {
 }
 
 // Submission is the source that Nomad keeps with a version of a job; nil where it
-// keeps none. It may be inherited from an older version.
+// keeps none. It may be inherited from an older version. Each read makes a server
+// decode the values of VariableFlags once more, in what it keeps: `+` becomes a space,
+// and at a `%` it may refuse, which is nil too.
 func (c *Client) Submission(ctx context.Context, id job.ID, version uint64) (*api.JobSubmission, error) {
 	sub, err := read(ctx, c, jobCall("reading the submission of", id, "read-job"), func(q *api.QueryOptions) (*api.JobSubmission, *api.QueryMeta, error) {
 		return c.api.Jobs().Submission(id.Name, int(version), q)
 	})
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || err != nil && strings.Contains(err.Error(), "invalid URL escape") {
 		return nil, nil
 	}
 	return sub, err

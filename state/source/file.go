@@ -48,6 +48,15 @@ func Write(root string, doc Document, data []byte) error {
 	return writer{disk{}}.write(root, doc, data)
 }
 
+// Create durably writes doc to a file that must not be there yet: the error matches
+// fs.ErrExist where it is. After any error there is no such file of ours.
+func Create(doc Document) error {
+	if err := writeNew(doc.Path, doc); err != nil {
+		return fmt.Errorf("writing %s: %w", doc.Name, err)
+	}
+	return nil
+}
+
 // Backup leaves a copy of doc beside its file as NAME.backup.YYYYMMDD_HHMMSS,
 // synced, with doc's mode, and returns its path. A copy of the same second with
 // other bytes is an error.

@@ -1,5 +1,5 @@
 // Package source is where job files come from and go to: a folder today. It
-// lists, reads and durably replaces them, and never decides anything.
+// lists, reads, makes and durably replaces them, and never decides anything.
 package source
 
 import (

@@ -287,3 +287,24 @@ func TestBackup(t *testing.T) {
 		t.Errorf("a backup was overwritten: %v", err)
 	}
 }
+
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "new.hcl")
+	doc := source.Document{Name: "new.hcl", Path: path, Bytes: []byte("first"), Mode: 0o600}
+	if err := source.Create(doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Bytes = []byte("second")
+	if err := source.Create(doc); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "new.hcl") {
+		t.Errorf("%v", err)
+	}
+	data, err := os.ReadFile(path)
+	info, _ := os.Stat(path)
+	if err != nil || string(data) != "first" || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v", data, info.Mode(), err)
+	}
+	if err := source.Create(source.Document{Name: "x", Path: filepath.Join(path, "x")}); err == nil {
+		t.Error("below a file")
+	}
+}

@@ -179,7 +179,7 @@ func (p *page) check(c check) {
 	p.names, p.held = []string{c.ID.String(), c.ID.Name}, c.Hold != nil
 	p.title(conditions[c.condition], c.ID.String(), reason)
 	p.hold(c.Hold)
-	p.findings(c.findings)
+	p.findings(c.findings, "")
 	p.excepted(c.excepted)
 	p.fileDiff(c.FileDiff)
 	if len(c.Warnings) > 0 {

@@ -27,7 +27,7 @@ func Doctor(w io.Writer, d doctor.Page, s Style) {
 	if d.Plan != nil {
 		p.held = d.Plan.Hold != nil
 		found, excepted := unexcepted(d.Plan.Findings)
-		p.findings(found)
+		p.findings(found, d.Plan.Source)
 		p.excepted(excepted)
 	}
 	p.tasks(d)

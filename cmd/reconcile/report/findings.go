@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +11,8 @@ import (
 )
 
 // findings writes those of the file with their source lines; those of the live
-// job alone by their path.
-func (p *page) findings(all []reconcile.Finding) {
+// job alone by their path; source is where that is from, of a job without a file.
+func (p *page) findings(all []reconcile.Finding, source string) {
 	var file, live []reconcile.Finding
 	for _, f := range all {
 		if f.Side == policies.LiveSide {
@@ -32,7 +33,7 @@ func (p *page) findings(all []reconcile.Finding) {
 	}
 	for _, f := range live {
 		p.blank()
-		p.findingHead(f, "live job")
+		p.findingHead(f, cmp.Or(source, "live job"))
 		if len(f.Path) > 0 {
 			p.para(8, "at ", dim, f.Path.String())
 		}

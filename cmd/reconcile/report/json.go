@@ -88,6 +88,7 @@ type plannedJob struct {
 	Namespace string             `json:"namespace"`
 	ID        string             `json:"id"`
 	File      string             `json:"file"`
+	Source    string             `json:"source,omitempty"` // of a job without a file
 	Condition string             `json:"condition"`
 	Reason    string             `json:"reason"`
 	Actions   []reconcile.Action `json:"actions"`
@@ -138,7 +139,7 @@ func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipp
 		doc.Summary.add(p.Condition)
 		doc.Summary.Excepted += countOf(p.Findings, isExcepted)
 		doc.Jobs = append(doc.Jobs, plannedJob{
-			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Condition: string(p.Condition),
+			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Source: p.Source, Condition: string(p.Condition),
 			Reason: redactProse(p.Reason), Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
 			Findings: findings(p.Findings), FileDiff: redactDiff(p.FileDiff), LiveDiff: changes(p.LiveDiff),
 			Gates: gateTitles(p), Left: redactAll(p.Left), Hold: holdOf(p.Hold),
@@ -260,6 +261,7 @@ type pastRun struct {
 	Kind    string     `json:"kind"`
 	Of      string     `json:"of"` // the run that a rollback undid
 	File    string     `json:"file"`
+	Source  string     `json:"source,omitempty"` // of a job without a file
 	Open    bool       `json:"open"`
 	Started time.Time  `json:"started"`
 	Ended   *time.Time `json:"ended"`
@@ -311,7 +313,7 @@ func HistoryJSON(w io.Writer, runs []history.Run) error {
 
 func pastOf(r history.Run) pastRun {
 	past := pastRun{
-		runDoc: runOf(r), Kind: r.Kind, Of: r.Of, File: r.File, Open: r.Open, Started: r.Started.UTC(),
+		runDoc: runOf(r), Kind: r.Kind, Of: r.Of, File: r.File, Source: r.Source, Open: r.Open, Started: r.Started.UTC(),
 		By: r.By, Actions: orEmpty(r.Actions), Policies: r.Basis.Policies, Strategy: r.Strategy, OnFailure: r.OnFailure,
 	}
 	if !r.Ended.IsZero() {

@@ -58,7 +58,7 @@ func (p *page) plan(plan reconcile.Plan) {
 	p.heading(plan)
 	p.hold(plan.Hold)
 	found, excepted := unexcepted(plan.Findings)
-	p.findings(found)
+	p.findings(found, plan.Source)
 	p.excepted(excepted)
 	p.live(plan.Live, plan.Reason)
 	p.fileDiff(plan.FileDiff)
@@ -289,15 +289,22 @@ func onFailure(plan reconcile.Plan) string {
 	}
 	switch {
 	case plan.Rollout.OnFailure == policies.Keep:
-		return text + "file and job stay as the run made them."
+		return text + leftAs(plan)
 	case plan.Live == nil:
 		return text + "the job was not there before, so there is nothing better to go back to: file and job stay as the run made them."
 	case !plan.Live.Healthy:
-		return text + "the job is not healthy now, so there is nothing better to go back to: file and job stay as the run made them."
+		return text + "the job is not healthy now, so there is nothing better to go back to: " + leftAs(plan)
 	case plan.Will(reconcile.EditFile):
 		return text + "file and job are put back."
 	}
 	return text + "the job is put back."
+}
+
+func leftAs(plan reconcile.Plan) string {
+	if plan.Source != "" {
+		return "the job stays as the run made it."
+	}
+	return "file and job stay as the run made them."
 }
 
 // summary counts the plans that do something, and the conditions of the others.

@@ -63,6 +63,9 @@ func (p *page) run(r history.Run) {
 		return
 	}
 	p.fact("run", runText(r))
+	if r.Source != "" {
+		p.fact("source", r.Source)
+	}
 	if r.Backup != "" {
 		p.fact("file", r.File)
 		p.fact("backup", r.Backup)

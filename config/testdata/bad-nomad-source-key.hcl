@@ -1,0 +1,4 @@
+source "nomad" "running" {
+  job  = ["web"]
+  path = "jobs"
+}

@@ -1,0 +1,5 @@
+source "directory" "jobs" {}
+
+source "nomad" "jobs" {
+  job = ["*"]
+}

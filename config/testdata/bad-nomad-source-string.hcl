@@ -1,0 +1,3 @@
+source "nomad" "running" {
+  job = "web"
+}
