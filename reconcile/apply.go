@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -74,6 +75,8 @@ type run struct {
 	stopped    bool
 	registered *gates.Change
 	index      uint64 // what the next write must find
+	unsure     bool   // a request may still be on its way that nobody waits for any more
+	unended    bool   // the wait for the old allocations' end was given up
 }
 
 // Apply does what the plan says, in this order, and returns the run as it was
@@ -346,36 +349,53 @@ func (r *run) stop(ctx context.Context) error {
 	return r.step("wait", func() (string, error) { return r.waitEnded(ctx) })
 }
 
-// waitEnded: the old processes must be gone before the new ones start.
+// waitEnded: the old processes must be gone before the new ones start. Those of
+// a version after our stop are not waited for: somebody registered the job
+// meanwhile, which the next write finds out.
 func (r *run) waitEnded(ctx context.Context) (string, error) {
-	bound := stopBound(r.prior.Job)
+	bound := min(stopBound(r.prior.Job), deadline(r.rollout, r.prior.Job))
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
+	var left []*api.AllocationListStub
 	var index uint64
 	for {
 		allocs, next, err := r.Nomad.Allocations(ctx, r.id, index)
 		if errors.Is(err, context.DeadlineExceeded) || ctx.Err() == context.DeadlineExceeded {
-			return "", fmt.Errorf("its allocations did not end within %s; see `nomad job status %s`", bound, r.id.Name)
+			r.unended = true
+			return "", fmt.Errorf("its allocations did not end within %s%s; see `nomad job status %s`", bound, whoIsLeft(left), r.id.Name)
 		}
 		if err != nil {
 			return "", err
 		}
-		if running := unended(allocs); running == 0 {
+		if left = unended(allocs, r.prior.Version+1); len(left) == 0 {
 			return "all allocations ended", nil
 		}
 		index = next
 	}
 }
 
-func unended(allocs []*api.AllocationListStub) int {
-	n := 0
-	for _, a := range allocs {
+// unended are the allocations, up to a version, that have not ended.
+func unended(allocs []*api.AllocationListStub, version uint64) []*api.AllocationListStub {
+	return slices.DeleteFunc(allocs, func(a *api.AllocationListStub) bool {
 		switch a.ClientStatus {
 		case api.AllocClientStatusPending, api.AllocClientStatusRunning, api.AllocClientStatusUnknown:
-			n++
+			return a.JobVersion > version
 		}
+		return true
+	})
+}
+
+// whoIsLeft names the first that has not ended. One whose client is disconnected
+// never does.
+func whoIsLeft(allocs []*api.AllocationListStub) string {
+	if len(allocs) == 0 {
+		return ""
 	}
-	return n
+	a := allocs[0]
+	if a.ClientStatus == api.AllocClientStatusUnknown {
+		return fmt.Sprintf(": %s is unknown, its node %s is disconnected", short(a.ID), a.NodeName)
+	}
+	return fmt.Sprintf(": %s is %s on node %s", short(a.ID), a.ClientStatus, a.NodeName)
 }
 
 // stopBound is the longest that Nomad may take: kill_timeout and shutdown_delay

@@ -38,11 +38,12 @@ func (r *run) finish(ctx context.Context, cause error) (history.Run, error) {
 }
 
 // outwait: a Nomad that restarts in the middle of a run is waited for, up to
-// the deadline; then the run goes on from where it really is.
+// the deadline; then the run goes on from where it really is. So it does when a
+// request that nobody heard the answer of has come in between.
 func (r *run) outwait(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, r.anyJob()))
 	defer cancel()
-	for pause := time.Second; errors.Is(cause, nomad.ErrUnreachable); pause = min(2*pause, 15*time.Second) {
+	for pause := time.Second; r.mayPass(cause); pause = min(2*pause, 15*time.Second) {
 		select {
 		case <-ctx.Done():
 			return cause
@@ -55,6 +56,20 @@ func (r *run) outwait(ctx context.Context, cause error) error {
 		cause = r.carryOut(ctx)
 	}
 	return cause
+}
+
+// mayPass: a look at where the run really is may help. A conflict is looked into
+// once for each request that may have been on its way.
+func (r *run) mayPass(cause error) bool {
+	if errors.Is(cause, nomad.ErrConflict) && r.unsure {
+		r.unsure = false
+		return true
+	}
+	if errors.Is(cause, nomad.ErrUnreachable) {
+		r.unsure = true
+		return true
+	}
+	return false
 }
 
 func (r *run) leaveOpen(cause error) (history.Run, error) {
@@ -168,7 +183,7 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if r.registered == nil && !r.stopped {
 		return "", true, nil
 	}
-	if step, _ := r.journal.Run().Step("wait"); r.registered == nil && step.Result != history.OK {
+	if step, _ := r.journal.Run().Step("wait"); r.registered == nil && step.Result != history.OK && !r.unended {
 		// What the old allocations hold must be free again; one that does not end
 		// keeps nobody from going back.
 		_ = r.step("wait", func() (string, error) { return r.waitEnded(ctx) })

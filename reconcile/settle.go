@@ -62,7 +62,7 @@ func (a *Applier) resume(open history.Run, rollout policies.Rollout) (*run, erro
 	}
 	rollout.OnFailure = policies.OnFailure(open.OnFailure)
 	rollout.Strategy = policies.Strategy(open.Strategy)
-	r := &run{Applier: a, id: open.Job, rollout: rollout, of: open.Of, journal: journal, prior: prior, next: next}
+	r := &run{Applier: a, id: open.Job, rollout: rollout, of: open.Of, journal: journal, prior: prior, next: next, unsure: true}
 	for _, action := range open.Actions {
 		r.actions = append(r.actions, Action(action))
 	}
