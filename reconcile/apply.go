@@ -443,16 +443,27 @@ func (r *run) put(ctx context.Context, j *api.Job, sub *api.JobSubmission) (stri
 func (r *run) verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, r.registered.Job))
 	defer cancel()
-	if err := r.gate(ctx, func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", ""); err != nil {
+	needs, err := r.deploy(ctx, "")
+	if err != nil {
 		return err
+	}
+	if err := r.verifyGates(ctx); err != nil {
+		return err
+	}
+	if needs != "" {
+		return &personError{needs}
+	}
+	return nil
+}
+
+func (r *run) verifyGates(ctx context.Context) error {
+	list := gatesOf(r.rollout, false)
+	if len(list) == 0 {
+		return nil
 	}
 	healthy, err := gates.Fresh(ctx, r.Nomad, *r.registered)
 	if err != nil {
 		return err
-	}
-	list := gatesOf(r.rollout, false)
-	if len(list) == 0 {
-		return nil
 	}
 	if err := r.ask(ctx, list); err != nil {
 		return err
@@ -462,6 +473,25 @@ func (r *run) verify(ctx context.Context) error {
 	}
 	return nil
 }
+
+// deploy asks the deployment gate; needs is what a person has to do before it
+// goes on.
+func (r *run) deploy(ctx context.Context, name string) (needs string, err error) {
+	err = r.gate(ctx, func() gates.Result {
+		result := gates.Deploy(ctx, r.Nomad, *r.registered)
+		if result.NeedsPerson {
+			needs = result.Detail
+		}
+		return result
+	}, "deployment", name)
+	return needs, err
+}
+
+// personError: all is well so far, and only a person can let it go on.
+type personError struct{ needs string }
+
+// Error says what the person has to do.
+func (e *personError) Error() string { return e.needs }
 
 // ask asks the rollout's own gates side by side and records what they said, in the
 // order of the policy file.

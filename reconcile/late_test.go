@@ -96,4 +96,3 @@ func onlyRun(w *world) history.Run {
 	}
 	return runs[0]
 }
-

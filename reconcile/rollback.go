@@ -24,6 +24,9 @@ func (r *run) finish(ctx context.Context, cause error) (history.Run, error) {
 	if cause == nil {
 		return r.close(history.Converged, "")
 	}
+	if waits, ok := errors.AsType[*personError](cause); ok {
+		return r.close(history.Held, waits.needs)
+	}
 	if ctx.Err() != nil && r.registered != nil {
 		return r.leaveOpen(cause)
 	}
@@ -202,12 +205,11 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if !r.prior.Healthy { // it gets its spec back in any case; its health was no better
 		return "", true, nil
 	}
-	err = r.gate(ctx, func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", "after the rollback")
-	var failed *gateError
-	if errors.As(err, &failed) {
+	needs, err := r.deploy(ctx, "after the rollback")
+	if failed, ok := errors.AsType[*gateError](err); ok {
 		return "what was there before is not healthy any more: " + failed.detail, false, nil
 	}
-	return "", err == nil, err
+	return needs, err == nil && needs == "", err
 }
 
 // awaitRevert waits for the version that Nomad's auto_revert registers.

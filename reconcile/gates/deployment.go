@@ -12,12 +12,9 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
 
+	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/nomad"
 )
-
-// deployment waits until Nomad calls the change healthy: by the deployment that
-// it made for it, or where there is none, by the allocations themselves.
-type deployment struct{}
 
 // defaultMinHealthy is Nomad's own default of an update block.
 const defaultMinHealthy = 10 * time.Second
@@ -36,24 +33,35 @@ const (
 	steady          // healthy if it stays so for min_healthy_time
 	passed
 	failed
+	person // as far as it goes by itself; a person has to let it go on
 )
 
-func (deployment) Check(ctx context.Context, n Nomad, c Change) (bool, string) {
+// Deploy asks the deployment gate, which every change passes.
+func Deploy(ctx context.Context, n Nomad, c Change) Result {
+	start := time.Now()
+	says, detail := deployed(ctx, n, c)
+	return Result{
+		Kind: "deployment", Passed: says == passed || says == person, NeedsPerson: says == person,
+		Detail: job.RedactText(detail), Duration: time.Since(start),
+	}
+}
+
+func deployed(ctx context.Context, n Nomad, c Change) (verdict, string) {
 	if why, nothing := nothingToRun(c.Job); nothing {
-		return true, why
+		return passed, why
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	views := make(chan view)
 	g, watching := errgroup.WithContext(watching)
 	watchAll(watching, g, n, c, views)
-	ok, detail := follow(watching, c, views)
+	says, detail := follow(watching, c, views)
 	cancel()
 	_ = g.Wait() // follow has told the fault
-	if !ok && !errors.Is(ctx.Err(), context.Canceled) {
+	if says == failed && !errors.Is(ctx.Err(), context.Canceled) {
 		detail = withFailure(ctx, n, c, detail)
 	}
-	return ok, detail
+	return says, detail
 }
 
 // nothingToRun: such a change passes at once.
@@ -83,6 +91,9 @@ func Count(j *api.Job) int {
 	}
 	return n
 }
+
+// The deployment gate waits until Nomad calls the change healthy: by the deployment
+// that it made for it, or where there is none, by the allocations themselves.
 
 // watchAll sends a new view whenever Nomad says that something moved.
 func watchAll(ctx context.Context, g *errgroup.Group, n Nomad, c Change, out chan<- view) {
@@ -166,25 +177,23 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // follow judges each view until one decides, or until a steady one has stayed
-// so long enough, or ctx ends.
-func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
+// so long enough, or ctx ends; the verdict is passed, failed or person.
+func follow(ctx context.Context, c Change, views <-chan view) (verdict, string) {
 	last := "no news from Nomad"
 	var restarts int
 	var healthy <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
-			return false, ending(ctx, last)
+			return failed, ending(ctx, last)
 		case <-healthy:
-			return true, last
+			return passed, last
 		case v := <-views:
 			var says verdict
 			says, last = judge(c, v)
 			switch says {
-			case passed:
-				return true, last
-			case failed:
-				return false, last
+			case passed, failed, person:
+				return says, last
 			case waiting:
 				healthy = nil
 			case steady:
@@ -255,14 +264,48 @@ func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
 			return failed, fmt.Sprintf("allocation %s is unhealthy", short(a.ID))
 		}
 	}
-	why := blocked(v.eval)
-	if why == "" {
-		why = counts(d)
+	if why := Waits(d); why != "" {
+		return person, why
 	}
-	if d.StatusDescription == "Deployment is running but requires manual promotion" {
-		why = "waiting for promotion: nomad deployment promote " + short(d.ID)
+	if why := blocked(v.eval); why != "" {
+		return waiting, why
 	}
-	return waiting, why
+	return waiting, counts(d)
+}
+
+// Waits says which person's word a deployment waits for, with the command; empty
+// while it goes on by itself.
+func Waits(d *api.Deployment) string {
+	switch {
+	case d.Status == api.DeploymentStatusPaused:
+		return "the deployment is paused: " + command("resume", d)
+	case d.Status == api.DeploymentStatusRunning && awaitsPromotion(d):
+		return "waiting for promotion: " + command("promote", d)
+	}
+	return ""
+}
+
+func command(verb string, d *api.Deployment) string {
+	text := "nomad deployment " + verb
+	if d.Namespace != "" && d.Namespace != job.DefaultNamespace {
+		text += " -namespace " + d.Namespace
+	}
+	return text + " " + short(d.ID)
+}
+
+// awaitsPromotion: all canaries are healthy, and so is what needs none. That nobody
+// but a person promotes them is told by the description alone.
+func awaitsPromotion(d *api.Deployment) bool {
+	for _, s := range d.TaskGroups {
+		want := s.DesiredTotal
+		if s.DesiredCanaries > 0 && !s.Promoted {
+			want = s.DesiredCanaries
+		}
+		if s.HealthyAllocs < want {
+			return false
+		}
+	}
+	return strings.Contains(d.StatusDescription, "requires manual promotion")
 }
 
 // willRevert: Nomad will mend it by itself and says how in the deployment's end.

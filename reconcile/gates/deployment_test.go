@@ -26,6 +26,22 @@ func rollout(index uint64, status, description string, revert bool) *api.Deploym
 	}
 }
 
+// canaries is that deployment with canaries.
+func canaries(n int, auto, promoted bool) *api.Deployment {
+	d := rollout(5, "running", "Deployment is running but requires manual promotion", false)
+	d.TaskGroups["g"].DesiredCanaries, d.TaskGroups["g"].Promoted = n, promoted
+	if auto {
+		d.StatusDescription = "Deployment is running pending automatic promotion"
+	}
+	return d
+}
+
+// alongside adds a group without canaries.
+func alongside(d *api.Deployment, healthy int) *api.Deployment {
+	d.TaskGroups["h"] = &api.DeploymentState{HealthyAllocs: healthy, DesiredTotal: 2}
+	return d
+}
+
 func sick(a *api.AllocationListStub) *api.AllocationListStub {
 	a.DeploymentStatus = &api.AllocDeploymentStatus{Healthy: new(false)}
 	return a
@@ -58,7 +74,13 @@ func TestJudge(t *testing.T) {
 		"successful":         {"", view{deployments: ds{rollout(6, "running", "", false), rollout(5, "successful", "", false)}}, passed, "1 of 2 allocations healthy"},
 		"failed":             {"", view{deployments: ds{rollout(5, "failed", "Failed due to progress deadline.", false)}}, failed, "Failed due to progress deadline"},
 		"cancelled":          {"", view{deployments: ds{rollout(5, "cancelled", "Cancelled due to newer version of job", false)}}, failed, "Cancelled due to newer version of job"},
-		"canary":             {"", view{deployments: ds{rollout(5, "running", "Deployment is running but requires manual promotion", false)}}, waiting, "waiting for promotion: nomad deployment promote d1234567"},
+		"canary":             {"", view{deployments: ds{canaries(1, false, false)}}, person, "waiting for promotion: nomad deployment promote d1234567"},
+		"canary starts":      {"", view{deployments: ds{canaries(2, false, false)}}, waiting, "1 of 2 allocations healthy"},
+		"canary promoted":    {"", view{deployments: ds{canaries(1, false, true)}}, waiting, "1 of 2 allocations healthy"},
+		"canary by itself":   {"", view{deployments: ds{canaries(1, true, false)}}, waiting, "1 of 2 allocations healthy"},
+		"canary and others":  {"", view{deployments: ds{alongside(canaries(1, false, false), 1)}}, waiting, "2 of 4 allocations healthy"},
+		"canary, others up":  {"", view{deployments: ds{alongside(canaries(1, false, false), 2)}}, person, "waiting for promotion: nomad deployment promote d1234567"},
+		"paused":             {"", view{deployments: ds{rollout(5, "paused", "Deployment is paused", false)}}, person, "the deployment is paused: nomad deployment resume d1234567"},
 		"unhealthy":          {"", view{deployments: ds{rollout(5, "running", "", false)}, allocs: as{sick(stub("a2345678-9", "running", nil))}}, failed, "allocation a2345678 is unhealthy"},
 		"unhealthy, reverts": {"", view{deployments: ds{rollout(5, "running", "", true)}, allocs: as{sick(stub("a2", "running", nil))}}, waiting, "1 of 2 allocations healthy"},
 		"deployment blocked": {"", view{deployments: ds{rollout(5, "running", "", false)}, eval: noPlace(&api.AllocationMetric{NodesEvaluated: 2, DimensionExhausted: map[string]int{"memory": 2}})}, waiting, "group g has no place: 2 nodes have not enough memory"},
@@ -196,9 +218,9 @@ func TestFollowSteady(t *testing.T) {
 					<-time.After(time.Second)
 					views <- tt.third
 				}()
-				ok, detail := follow(t.Context(), Change{Job: j}, views)
-				if took := time.Since(start); !ok || took != tt.after {
-					t.Errorf("%v %s after %s, want %s", ok, detail, took, tt.after)
+				says, detail := follow(t.Context(), Change{Job: j}, views)
+				if took := time.Since(start); says != passed || took != tt.after {
+					t.Errorf("%v %s after %s, want %s", says, detail, took, tt.after)
 				}
 			})
 		})
