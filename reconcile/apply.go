@@ -546,7 +546,10 @@ func (r *run) gate(ctx context.Context, ask func() gates.Result, kind, name stri
 	if err := r.record(result); err != nil {
 		return err
 	}
-	if !result.Passed {
+	switch {
+	case result.Overtaken:
+		return fmt.Errorf("%w: %s", errForeign, result.Detail)
+	case !result.Passed:
 		return &gateError{title: title, detail: result.Detail}
 	}
 	return nil

@@ -137,7 +137,7 @@ func (r *run) locate(ctx context.Context) error {
 	rec := r.journal.Run()
 	switch {
 	case now == r.prior.JobModifyIndex:
-		r.index = now
+		r.index, r.stopped, r.registered = now, false, nil
 		return nil
 	case r.lastWrite(rec, now) != "":
 	case !r.mayBeOurs(ctx, rec, live):

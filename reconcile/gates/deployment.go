@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ const (
 	steady          // healthy if it stays so for min_healthy_time
 	passed
 	failed
-	person // as far as it goes by itself; a person has to let it go on
+	person    // as far as it goes by itself; a person has to let it go on
+	overtaken // a newer revision of the job took over
 )
 
 // Deploy asks the deployment gate, which every change passes.
@@ -42,6 +44,7 @@ func Deploy(ctx context.Context, n Nomad, c Change) Result {
 	says, detail := deployed(ctx, n, c)
 	return Result{
 		Kind: "deployment", Passed: says == passed || says == person, NeedsPerson: says == person,
+		Cancelled: says == overtaken, Overtaken: says == overtaken,
 		Detail: job.RedactText(detail), Duration: time.Since(start),
 	}
 }
@@ -52,10 +55,16 @@ func deployed(ctx context.Context, n Nomad, c Change) (verdict, string) {
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	views := make(chan view)
+	views, newer := make(chan view), make(chan string, 1)
 	g, watching := errgroup.WithContext(watching)
 	watchAll(watching, g, n, c, views)
-	says, detail := follow(watching, c, views)
+	if c.JobModifyIndex != 0 {
+		g.Go(func() error {
+			newer <- newerRevision(watching, n, c)
+			return nil
+		})
+	}
+	says, detail := follow(watching, c, views, newer)
 	cancel()
 	_ = g.Wait() // follow has told the fault
 	if says == failed && !errors.Is(ctx.Err(), context.Canceled) {
@@ -176,24 +185,41 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
+// overtakenGrace is how long the two signs of a newer revision, the job and the
+// deployment, may lie apart.
+const overtakenGrace = 10 * time.Second
+
 // follow judges each view until one decides, or until a steady one has stayed
-// so long enough, or ctx ends; the verdict is passed, failed or person.
-func follow(ctx context.Context, c Change, views <-chan view) (verdict, string) {
-	last := "no news from Nomad"
+// so long enough, or ctx ends; it does not say waiting or steady. A job that moved
+// ends it, unless that may be Nomad's own revert, of which the deployment tells.
+func follow(ctx context.Context, c Change, views <-chan view, newer <-chan string) (verdict, string) {
+	last, moved := "no news from Nomad", ""
 	var restarts int
-	var healthy <-chan time.Time
+	var healthy, late <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return failed, ending(ctx, last)
 		case <-healthy:
 			return passed, last
+		case <-late:
+			return overtaken, cmp.Or(moved, last)
+		case moved = <-newer:
+			if moved != "" && (late != nil || !reverts(c.Job)) {
+				return overtaken, moved
+			}
+			late = time.After(overtakenGrace)
 		case v := <-views:
 			var says verdict
 			says, last = judge(c, v)
 			switch says {
 			case passed, failed, person:
 				return says, last
+			case overtaken:
+				if moved != "" {
+					return overtaken, moved
+				}
+				late = cmp.Or(late, time.After(overtakenGrace))
 			case waiting:
 				healthy = nil
 			case steady:
@@ -203,6 +229,11 @@ func follow(ctx context.Context, c Change, views <-chan view) (verdict, string) 
 			}
 		}
 	}
+}
+
+// reverts: Nomad may register an older version by itself.
+func reverts(j *api.Job) bool {
+	return slices.ContainsFunc(j.TaskGroups, func(g *api.TaskGroup) bool { return g.Update != nil && value(g.Update.AutoRevert) })
 }
 
 // ending says why a wait ended without a verdict.
@@ -222,7 +253,7 @@ func judge(c Change, v view) (verdict, string) {
 		return judgeDeployment(d, v)
 	}
 	if newer := newerDeployment(v.deployments, c.JobModifyIndex); newer != nil {
-		return failed, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
+		return overtaken, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
 	}
 	if v.eval == nil && c.EvalID != "" || v.eval != nil && v.eval.Status == "pending" {
 		return waiting, "waiting for the scheduler"
@@ -256,7 +287,9 @@ func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
 	switch d.Status {
 	case api.DeploymentStatusSuccessful:
 		return passed, counts(d)
-	case api.DeploymentStatusFailed, api.DeploymentStatusCancelled:
+	case api.DeploymentStatusCancelled:
+		return overtaken, strings.TrimSuffix(d.StatusDescription, ".")
+	case api.DeploymentStatusFailed:
 		return failed, strings.TrimSuffix(d.StatusDescription, ".")
 	}
 	for _, a := range v.allocs {
@@ -456,6 +489,10 @@ func withFailure(ctx context.Context, n Nomad, c Change, detail string) string {
 // gate saw must still run, without another restart.
 func Steady(ctx context.Context, n Nomad, c Change, before []*api.AllocationListStub) (bool, string) {
 	allocs, _, err := n.Allocations(ctx, c.ID, 0)
+	for errors.Is(err, nomad.ErrUnreachable) && ctx.Err() == nil {
+		wait(ctx, faultWait)
+		allocs, _, err = n.Allocations(ctx, c.ID, 0)
+	}
 	if err != nil {
 		return false, err.Error()
 	}

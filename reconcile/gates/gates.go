@@ -60,6 +60,7 @@ type Result struct {
 	Duration time.Duration
 
 	Cancelled   bool // it did not pass, and was not waited for either
+	Overtaken   bool // by a newer revision of the job; Detail says which
 	NeedsPerson bool // it passed as far as it goes; Detail says who has to do what
 }
 
