@@ -49,6 +49,9 @@ func illness(j *api.Job, allocs []*api.AllocationListStub) string {
 			return why
 		}
 	}
+	if value(j.Type) == api.JobTypeSystem && len(now) == 0 && gates.Count(j) > 0 {
+		return "no allocation is placed"
+	}
 	if want := wanted(j); len(now) < want {
 		return fmt.Sprintf("%d of %d allocations are placed", len(now), want)
 	}

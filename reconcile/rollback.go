@@ -125,6 +125,8 @@ func wayBackOf(registered bool, prior history.Prior, onFailure policies.OnFailur
 		return leave, "file and job stay as they are"
 	case !registered:
 		return restore, "everything is as it was"
+	case prior.Job != nil && runsOnce(prior.Job):
+		return leave, "to put a batch job back is to run it again: file and job stay as the run left them"
 	case onFailure == policies.Keep:
 		return leave, "kept as it is, as on_failure says"
 	case !prior.Healthy:
@@ -206,6 +208,9 @@ func (r *run) goBack(ctx context.Context, cause error) (history.Result, string, 
 	jobNote, ok, err := r.restoreJob(ctx, way)
 	if err != nil {
 		return "", "", err
+	}
+	if !ok && r.registered == nil && fileNote == "" {
+		reason = fmt.Sprintf("%v; the file is as it was", cause)
 	}
 	reason = withNotes(reason, fileNote, jobNote)
 	if !ok || fileNote != "" {

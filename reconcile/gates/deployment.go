@@ -250,7 +250,7 @@ func ending(ctx context.Context, last string) string {
 // judge is the gate's verdict on one view; it reads nothing else.
 func judge(c Change, v view) (verdict, string) {
 	if d := ofChange(v.deployments, c.JobModifyIndex); d != nil {
-		return judgeDeployment(d, v)
+		return judgeDeployment(c, d, v)
 	}
 	if newer := newerDeployment(v.deployments, c.JobModifyIndex); newer != nil {
 		return overtaken, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
@@ -258,7 +258,7 @@ func judge(c Change, v view) (verdict, string) {
 	if v.eval == nil && c.EvalID != "" || v.eval != nil && v.eval.Status == "pending" {
 		return waiting, "waiting for the scheduler"
 	}
-	if v.eval != nil && v.eval.DeploymentID != "" {
+	if v.eval != nil && v.eval.DeploymentID != "" && !known(v.deployments, v.eval.DeploymentID) {
 		return waiting, "waiting for the deployment"
 	}
 	return judgeAllocations(c, v)
@@ -274,6 +274,12 @@ func ofChange(ds []*api.Deployment, index uint64) *api.Deployment {
 	return nil
 }
 
+// known: a deployment that is listed, and so not the change's. After a deployment of
+// a system job has failed, Nomad makes no other and names the failed one.
+func known(ds []*api.Deployment, id string) bool {
+	return slices.ContainsFunc(ds, func(d *api.Deployment) bool { return d.ID == id })
+}
+
 func newerDeployment(ds []*api.Deployment, index uint64) *api.Deployment {
 	for _, d := range ds {
 		if d.JobSpecModifyIndex > index {
@@ -283,10 +289,10 @@ func newerDeployment(ds []*api.Deployment, index uint64) *api.Deployment {
 	return nil
 }
 
-func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
+func judgeDeployment(c Change, d *api.Deployment, v view) (verdict, string) {
 	switch d.Status {
 	case api.DeploymentStatusSuccessful:
-		return passed, counts(d)
+		return placedAll(c, d, v)
 	case api.DeploymentStatusCancelled:
 		return overtaken, strings.TrimSuffix(d.StatusDescription, ".")
 	case api.DeploymentStatusFailed:
@@ -304,6 +310,19 @@ func judgeDeployment(d *api.Deployment, v view) (verdict, string) {
 		return waiting, why
 	}
 	return waiting, counts(d)
+}
+
+// placedAll: the deployment of a system job succeeds also where there was no room.
+func placedAll(c Change, d *api.Deployment, v view) (verdict, string) {
+	if value(c.Job.Type) == api.JobTypeSystem {
+		if v.eval == nil && c.EvalID != "" {
+			return waiting, "waiting for the scheduler"
+		}
+		if why := blocked(v.eval); why != "" {
+			return waiting, why
+		}
+	}
+	return passed, counts(d)
 }
 
 // Waits says which person's word a deployment waits for, with the command; empty

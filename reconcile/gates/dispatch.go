@@ -58,6 +58,9 @@ func (g *dispatchGate) Check(ctx context.Context, n Nomad, c Change) (bool, stri
 	waiting, cancel := context.WithTimeout(ctx, g.within)
 	defer cancel()
 	child, err := g.launch(waiting, n, c)
+	if ctx.Err() != nil {
+		return false, over(ctx, "")
+	}
 	if err != nil {
 		return false, err.Error()
 	}

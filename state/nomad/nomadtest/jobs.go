@@ -23,6 +23,7 @@ type record struct {
 	allocs      []*alloc // in the order of their creation
 	deployments []*deployment
 	evaluations []*api.Evaluation
+	old         bool // of a Nomad whose system jobs have no deployments
 }
 
 func (rec *record) live() (any, uint64) {
@@ -114,7 +115,7 @@ func (s *Server) register(req *api.JobRegisterRequest) (*api.JobRegisterResponse
 		return nil, err
 	}
 	if rec == nil {
-		rec = &record{submissions: map[uint64]*api.JobSubmission{}}
+		rec = &record{submissions: map[uint64]*api.JobSubmission{}, old: s.opts.NoSystemDeployments}
 		s.jobs[id] = rec
 	}
 	changed := len(rec.versions) == 0 || !sameSpec(rec.versions[0], j)
@@ -213,6 +214,8 @@ func (s *Server) evaluate(rec *record, index uint64, trigger string) *api.Evalua
 	s.reconcile(rec, e)
 	if d := rec.deploymentOf(j); d != nil {
 		e.DeploymentID = d.ID
+	} else if rec.stuck(j) {
+		e.DeploymentID = rec.deployments[len(rec.deployments)-1].ID
 	}
 	e.ModifyIndex, e.ModifyTime = s.next(), time.Now().UnixNano()
 	s.settle(rec)

@@ -220,6 +220,10 @@ ports {
   serf = %d
 }
 
+limits {
+  http_max_conns_per_client = 0
+}
+
 server {
   enabled          = true
   bootstrap_expect = 1
@@ -228,6 +232,7 @@ server {
 client {
   enabled           = true
   network_interface = "lo"
+  gc_max_allocs     = 10000
 
   options = {
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,consul,vault"
