@@ -434,6 +434,12 @@ func (r *run) put(ctx context.Context, j *api.Job, sub *api.JobSubmission) (stri
 	if err != nil {
 		return "", err
 	}
+	if value(now.JobModifyIndex) > done.JobModifyIndex { // a quicker one, which may be Nomad's own revert
+		ours := job.Clone(j)
+		ours.Canonicalize()
+		ours.Version = new(value(now.Version) - 1)
+		now = ours
+	}
 	r.registered.Job = now
 	return fmt.Sprintf("version %d", value(now.Version)), nil
 }

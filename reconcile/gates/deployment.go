@@ -321,6 +321,9 @@ func placedAll(c Change, d *api.Deployment, v view) (verdict, string) {
 		if why := blocked(v.eval); why != "" {
 			return waiting, why
 		}
+		if len(v.allocs) == 0 {
+			return waiting, "no allocation is placed"
+		}
 	}
 	return passed, counts(d)
 }
@@ -469,6 +472,9 @@ func restartsOf(allocs []*api.AllocationListStub) int {
 
 func minHealthy(j *api.Job) time.Duration {
 	longest := time.Duration(-1)
+	if t := value(j.Type); t == api.JobTypeBatch || t == api.JobTypeSysbatch {
+		return defaultMinHealthy // the server gives them an update block that says 0
+	}
 	for _, g := range j.TaskGroups {
 		u := g.Update
 		if u == nil {

@@ -239,7 +239,7 @@ func (rec *record) status() string {
 	if j.IsPeriodic() || j.IsParameterized() {
 		return "running"
 	}
-	waiting := len(rec.evaluations) == 0
+	waiting := len(rec.evaluations) == 0 || rec.blocked()
 	for _, a := range rec.allocs {
 		if a.DesiredStatus == "run" && !a.ClientTerminalStatus() {
 			return "running"
@@ -250,4 +250,10 @@ func (rec *record) status() string {
 		return "pending"
 	}
 	return "dead"
+}
+
+// blocked: what the live version needs has no place.
+func (rec *record) blocked() bool {
+	e := rec.evaluations[len(rec.evaluations)-1]
+	return e.Status == "blocked" && e.JobModifyIndex == *rec.versions[0].JobModifyIndex
 }
