@@ -76,6 +76,7 @@ type run struct {
 	registered *gates.Change
 	index      uint64 // what the next write must find
 	unsure     bool   // a request may still be on its way that nobody waits for any more
+	isBack     bool   // the live job is what it was before the run
 	unended    bool   // the wait for the old allocations' end was given up
 }
 

@@ -40,9 +40,17 @@ func (r *run) finish(ctx context.Context, cause error) (history.Run, error) {
 		result, reason, err = r.goBack(ctx, cause)
 	}
 	if err != nil {
-		return r.leaveOpen(errors.Join(cause, err))
+		return r.leaveOpen(errors.Join(cause, inWords(err)))
 	}
 	return r.close(result, reason)
+}
+
+// inWords: all that waits here waits for Nomad.
+func inWords(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w before the deadline", nomad.ErrUnreachable)
+	}
+	return err
 }
 
 // longestPause is between two questions to a Nomad that does not answer.
@@ -71,10 +79,10 @@ func (r *run) outwait(ctx context.Context, cause error) error {
 			return cause
 		}
 		if err := r.locate(ctx); err != nil {
-			cause = err
+			cause = inWords(err)
 			continue
 		}
-		cause = r.carryOut(ctx)
+		cause = inWords(r.carryOut(ctx))
 	}
 	return cause
 }
@@ -201,12 +209,9 @@ func (r *run) goBack(ctx context.Context, cause error) (history.Result, string, 
 	if errors.Is(cause, source.ErrChanged) { // the write was refused: the file was never ours
 		return history.RolledBack, reason, nil
 	}
-	fileNote, err := r.restoreFile()
-	if err != nil {
-		return "", "", err
-	}
+	fileNote, fileErr := r.restoreFile()
 	jobNote, ok, err := r.restoreJob(ctx, way)
-	if err != nil {
+	if err = errors.Join(fileErr, err); err != nil {
 		return "", "", err
 	}
 	if !ok && r.registered == nil && fileNote == "" {
@@ -244,7 +249,7 @@ func (r *run) restoreFile() (note string, err error) {
 	if string(now.Bytes) != string(r.next.Bytes) {
 		return fmt.Sprintf("%s was edited meanwhile and stays so, its old bytes are in %s", r.prior.File, r.journal.Run().Backup), nil
 	}
-	return "", r.step("restore file", func() (string, error) {
+	return "", r.mend("restore file", func() (string, error) {
 		return r.prior.File, source.Write(r.prior.Root, now, r.prior.Bytes)
 	})
 }
@@ -258,12 +263,12 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if step, _ := r.journal.Run().Step("wait"); r.registered == nil && step.Result != history.OK && !r.unended {
 		// What the old allocations hold must be free again; one that does not end
 		// keeps nobody from going back.
-		_ = r.step("wait", func() (string, error) { return r.waitEnded(ctx) })
+		_ = r.mend("wait", func() (string, error) { return r.waitEnded(ctx) })
 	}
 	if way == awaitRevert {
 		err = r.step("await revert", func() (string, error) { return r.awaitRevert(ctx) })
 	} else {
-		err = r.step("restore job", func() (string, error) { return r.put(ctx, r.prior.Job, r.prior.Submission) })
+		err = r.mend("restore job", func() (string, error) { return r.put(ctx, r.prior.Job, r.prior.Submission) })
 	}
 	if errors.Is(err, nomad.ErrConflict) {
 		return "the job was registered by somebody else meanwhile and stays so", false, nil
@@ -282,6 +287,22 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 		return "what was there before is not healthy any more: " + failed.detail, false, nil
 	}
 	return needs, err == nil && needs == "", err
+}
+
+// mend is a step on the way back. A journal that cannot be written, on a full disk,
+// keeps nothing from being put back: the run stays open then, and the next one
+// finds out how far this has come.
+func (r *run) mend(name string, deed func() (string, error)) error {
+	done := false
+	err := r.step(name, func() (string, error) {
+		done = true
+		return deed()
+	})
+	if !done {
+		_, did := deed()
+		return errors.Join(did, err)
+	}
+	return err
 }
 
 // awaitRevert waits for the version that Nomad's auto_revert registers.
