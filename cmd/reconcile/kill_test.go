@@ -229,6 +229,7 @@ func play(t *testing.T, sc scenario, nomadOf aNomad, name string, m moment, vers
 	end, err := p.start(nomadOf)
 	if end != nil {
 		defer end()
+		defer p.makeRoom()
 	}
 	if err != nil {
 		return result{}, err
@@ -304,6 +305,15 @@ func (p *stage) start(nomadOf aNomad) (end func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return end, jobRun(ctx, p.client, f.Job, f.Submission)
+}
+
+// makeRoom stops the job, for the next on the same Nomad.
+func (p *stage) makeRoom() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if live, err := p.client.Job(ctx, jobID(p.name)); err == nil {
+		_, _ = p.client.Stop(ctx, live, *live.JobModifyIndex) // the run may still be open, and then so be it
+	}
 }
 
 func (p *stage) file() string { return filepath.Join(p.dir, "jobs", "web.hcl") }

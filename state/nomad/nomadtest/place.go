@@ -247,6 +247,8 @@ func (s *Server) block(rec *record, g *api.TaskGroup, n need, e *api.Evaluation)
 	if e.BlockedEval == "" {
 		b := *e
 		b.ID, b.Status, b.PreviousEval, b.TriggeredBy = uuid.NewString(), "blocked", e.ID, "queued-allocs"
+		b.CreateIndex = s.next()
+		b.ModifyIndex = b.CreateIndex
 		e.BlockedEval, s.evaluations[b.ID] = b.ID, &b
 		rec.evaluations = append(rec.evaluations, &b)
 	}
