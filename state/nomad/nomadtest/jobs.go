@@ -239,7 +239,11 @@ func (rec *record) status() string {
 	if j.IsPeriodic() || j.IsParameterized() {
 		return "running"
 	}
-	waiting := len(rec.evaluations) == 0 || rec.blocked()
+	blocked := len(rec.evaluations) > 0 && rec.blocked()
+	if blocked && !isBatch(j) {
+		return "running"
+	}
+	waiting := len(rec.evaluations) == 0 || blocked
 	for _, a := range rec.allocs {
 		if a.DesiredStatus == "run" && !a.ClientTerminalStatus() {
 			return "running"
