@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -75,6 +76,9 @@ type run struct {
 	stopped    bool
 	registered *gates.Change
 	index      uint64 // what the next write must find
+	unsure     bool   // a request may still be on its way that nobody waits for any more
+	isBack     bool   // the live job is what it was before the run
+	unended    bool   // the wait for the old allocations' end was given up
 }
 
 // Apply does what the plan says, in this order, and returns the run as it was
@@ -347,36 +351,53 @@ func (r *run) stop(ctx context.Context) error {
 	return r.step("wait", func() (string, error) { return r.waitEnded(ctx) })
 }
 
-// waitEnded: the old processes must be gone before the new ones start.
+// waitEnded: the old processes must be gone before the new ones start. Those of
+// a version after our stop are not waited for: somebody registered the job
+// meanwhile, which the next write finds out.
 func (r *run) waitEnded(ctx context.Context) (string, error) {
-	bound := stopBound(r.prior.Job)
+	bound := min(stopBound(r.prior.Job), deadline(r.rollout, r.prior.Job))
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
+	var left []*api.AllocationListStub
 	var index uint64
 	for {
 		allocs, next, err := r.Nomad.Allocations(ctx, r.id, index)
 		if errors.Is(err, context.DeadlineExceeded) || ctx.Err() == context.DeadlineExceeded {
-			return "", fmt.Errorf("its allocations did not end within %s; see `nomad job status %s`", bound, r.id.Name)
+			r.unended = true
+			return "", fmt.Errorf("its allocations did not end within %s%s; see `nomad job status %s`", bound, whoIsLeft(left), r.id.Name)
 		}
 		if err != nil {
 			return "", err
 		}
-		if running := unended(allocs); running == 0 {
+		if left = unended(allocs, r.prior.Version+1); len(left) == 0 {
 			return "all allocations ended", nil
 		}
 		index = next
 	}
 }
 
-func unended(allocs []*api.AllocationListStub) int {
-	n := 0
-	for _, a := range allocs {
+// unended are the allocations, up to a version, that have not ended.
+func unended(allocs []*api.AllocationListStub, version uint64) []*api.AllocationListStub {
+	return slices.DeleteFunc(allocs, func(a *api.AllocationListStub) bool {
 		switch a.ClientStatus {
 		case api.AllocClientStatusPending, api.AllocClientStatusRunning, api.AllocClientStatusUnknown:
-			n++
+			return a.JobVersion > version
 		}
+		return true
+	})
+}
+
+// whoIsLeft names the first that has not ended. One whose client is disconnected
+// never does.
+func whoIsLeft(allocs []*api.AllocationListStub) string {
+	if len(allocs) == 0 {
+		return ""
 	}
-	return n
+	a := allocs[0]
+	if a.ClientStatus == api.AllocClientStatusUnknown {
+		return fmt.Sprintf(": %s is unknown, its node %s is disconnected", short(a.ID), a.NodeName)
+	}
+	return fmt.Sprintf(": %s is %s on node %s", short(a.ID), a.ClientStatus, a.NodeName)
 }
 
 // stopBound is the longest that Nomad may take: kill_timeout and shutdown_delay
@@ -415,6 +436,12 @@ func (r *run) put(ctx context.Context, j *api.Job, sub *api.JobSubmission) (stri
 	if err != nil {
 		return "", err
 	}
+	if value(now.JobModifyIndex) > done.JobModifyIndex { // a quicker one, which may be Nomad's own revert
+		ours := job.Clone(j)
+		ours.Canonicalize()
+		ours.Version = new(value(now.Version) - 1)
+		now = ours
+	}
 	r.registered.Job = now
 	return fmt.Sprintf("version %d", value(now.Version)), nil
 }
@@ -424,16 +451,27 @@ func (r *run) put(ctx context.Context, j *api.Job, sub *api.JobSubmission) (stri
 func (r *run) verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline(r.rollout, r.registered.Job))
 	defer cancel()
-	if err := r.gate(ctx, func() gates.Result { return gates.Deploy(ctx, r.Nomad, *r.registered) }, "deployment", ""); err != nil {
+	needs, err := r.deploy(ctx, "")
+	if err != nil {
 		return err
+	}
+	if err := r.verifyGates(ctx); err != nil {
+		return err
+	}
+	if needs != "" {
+		return &personError{needs}
+	}
+	return nil
+}
+
+func (r *run) verifyGates(ctx context.Context) error {
+	list := gatesOf(r.rollout, false)
+	if len(list) == 0 {
+		return nil
 	}
 	healthy, err := gates.Fresh(ctx, r.Nomad, *r.registered)
 	if err != nil {
 		return err
-	}
-	list := gatesOf(r.rollout, false)
-	if len(list) == 0 {
-		return nil
 	}
 	if err := r.ask(ctx, list); err != nil {
 		return err
@@ -443,6 +481,25 @@ func (r *run) verify(ctx context.Context) error {
 	}
 	return nil
 }
+
+// deploy asks the deployment gate; needs is what a person has to do before it
+// goes on.
+func (r *run) deploy(ctx context.Context, name string) (needs string, err error) {
+	err = r.gate(ctx, func() gates.Result {
+		result := gates.Deploy(ctx, r.Nomad, *r.registered)
+		if result.NeedsPerson {
+			needs = result.Detail
+		}
+		return result
+	}, "deployment", name)
+	return needs, err
+}
+
+// personError: all is well so far, and only a person can let it go on.
+type personError struct{ needs string }
+
+// Error says what the person has to do.
+func (e *personError) Error() string { return e.needs }
 
 // ask asks the rollout's own gates side by side and records what they said, in the
 // order of the policy file.
@@ -497,7 +554,10 @@ func (r *run) gate(ctx context.Context, ask func() gates.Result, kind, name stri
 	if err := r.record(result); err != nil {
 		return err
 	}
-	if !result.Passed {
+	switch {
+	case result.Overtaken:
+		return fmt.Errorf("%w: %s", errForeign, result.Detail)
+	case !result.Passed:
 		return &gateError{title: title, detail: result.Detail}
 	}
 	return nil

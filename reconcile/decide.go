@@ -448,6 +448,8 @@ func conclude(o Observation, p Plan) (Condition, string) {
 		return OutOfSync, outReason(p)
 	case o.Live.State.Stopped:
 		return InSync, "stopped by an operator"
+	case o.Live.State.Waits != "":
+		return Converging, o.Live.State.Waits
 	case o.Broken != nil && o.Live.State.Why != "":
 		return Failed, fmt.Sprintf("run %s failed, and still %s", o.Broken.ID, o.Live.State.Why)
 	case o.Live.State.Why != "":

@@ -49,10 +49,30 @@ func illness(j *api.Job, allocs []*api.AllocationListStub) string {
 			return why
 		}
 	}
+	if neverNone(j) && !slices.ContainsFunc(now, func(a *api.AllocationListStub) bool { return counts(a, j) }) {
+		return "no allocation is placed"
+	}
 	if want := wanted(j); len(now) < want {
 		return fmt.Sprintf("%d of %d allocations are placed", len(now), want)
 	}
 	return ""
+}
+
+// counts: what an older version of a batch job has done is not this one's.
+func counts(a *api.AllocationListStub, j *api.Job) bool {
+	return !runsOnce(j) || a.JobVersion == value(j.Version)
+}
+
+// neverNone: jobs that say by no count how many allocations there should be, and yet
+// have at least one while all is well.
+func neverNone(j *api.Job) bool {
+	switch value(j.Type) {
+	case api.JobTypeSystem:
+		return gates.Count(j) > 0
+	case api.JobTypeBatch, api.JobTypeSysbatch:
+		return value(j.Status) == "pending"
+	}
+	return false
 }
 
 func allocIllness(a *api.AllocationListStub) string {

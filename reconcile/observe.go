@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
 
+	"nomad-reconcile/reconcile/gates"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
@@ -196,9 +197,29 @@ func ReadLive(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
 		return nil, err
 	}
 	live.State = stateOf(j, live.Allocations)
+	if live.State.Waits, err = waits(ctx, n, live); err != nil {
+		return nil, err
+	}
 	if live.State.Why == "" {
 		return live, nil
 	}
 	live.State.Failure, err = n.LastFailure(ctx, live.Allocations)
 	return live, err
 }
+
+// waits asks for the deployment of a job only where it may need a person.
+func waits(ctx context.Context, n Nomad, live *Live) (string, error) {
+	j := live.Job
+	if value(j.Stable) || live.State.Stopped || !slices.ContainsFunc(j.TaskGroups, hasCanaries) {
+		return "", nil
+	}
+	list, _, err := n.Deployments(ctx, job.IDOf(j), 0)
+	for _, d := range list {
+		if d.JobSpecModifyIndex == value(j.JobModifyIndex) {
+			return gates.Waits(d), err
+		}
+	}
+	return "", err
+}
+
+func hasCanaries(g *api.TaskGroup) bool { return g.Update != nil && value(g.Update.Canary) > 0 }

@@ -20,7 +20,7 @@ const (
 	InSync     Condition = "in_sync"     // file, policies and Nomad agree
 	Degraded   Condition = "degraded"    // in sync, but its allocations are not healthy
 	OutOfSync  Condition = "out_of_sync" // something differs; Actions say what would be done
-	Converging Condition = "converging"  // a run is open
+	Converging Condition = "converging"  // a run is open, or a deployment waits for a person
 	Held       Condition = "held"        // nothing is done, for the Hold's reason
 	Denied     Condition = "denied"      // a finding that forbids and cannot be fixed
 	Failed     Condition = "failed"      // a run ended badly and needs a person
@@ -65,6 +65,7 @@ type LiveState struct {
 	Stopped     bool   // by an operator
 	Healthy     bool
 	Why         string // why it is not healthy; empty if it is
+	Waits       string // what a person has to do before its deployment goes on
 	Allocations map[string]int
 	Failure     *nomad.Failure
 }

@@ -45,7 +45,7 @@ func (a *Applier) Settle(ctx context.Context, open history.Run, rollout policies
 		}
 	}
 	switch {
-	case undo, bytes == foreignBytes, goingBack(r.journal.Run()):
+	case undo, bytes == foreignBytes, r.isBack, goingBack(r.journal.Run()):
 		return r.undo(ctx, bytes)
 	}
 	return r.finish(ctx, r.carryOut(ctx))
@@ -62,7 +62,7 @@ func (a *Applier) resume(open history.Run, rollout policies.Rollout) (*run, erro
 	}
 	rollout.OnFailure = policies.OnFailure(open.OnFailure)
 	rollout.Strategy = policies.Strategy(open.Strategy)
-	r := &run{Applier: a, id: open.Job, rollout: rollout, of: open.Of, journal: journal, prior: prior, next: next}
+	r := &run{Applier: a, id: open.Job, rollout: rollout, of: open.Of, journal: journal, prior: prior, next: next, unsure: true}
 	for _, action := range open.Actions {
 		r.actions = append(r.actions, Action(action))
 	}
@@ -137,7 +137,7 @@ func (r *run) locate(ctx context.Context) error {
 	rec := r.journal.Run()
 	switch {
 	case now == r.prior.JobModifyIndex:
-		r.index = now
+		r.index, r.stopped, r.registered = now, false, nil
 		return nil
 	case r.lastWrite(rec, now) != "":
 	case !r.mayBeOurs(ctx, rec, live):
@@ -164,20 +164,25 @@ func (r *run) lastWrite(rec history.Run, index uint64) string {
 
 // mayBeOurs: the job moved, and a write was announced whose answer we never
 // got. A stop is ours if the job is stopped, a register if its spec is what
-// we meant to register.
+// we meant to register, or what was there before the run.
 func (r *run) mayBeOurs(ctx context.Context, rec history.Run, live *Live) bool {
 	if live.State.Stopped {
 		return pending(rec, "stop")
 	}
-	for name, spec := range map[string]*api.Job{"register": r.next.Job, "restore job": r.prior.Job} {
-		if spec == nil || !pending(rec, name) {
-			continue
-		}
-		if diff, err := dryRun(ctx, r.Nomad, spec); err == nil && isNone(diff) {
-			return true
-		}
+	if pending(rec, "register") && r.isLive(ctx, r.next.Job) {
+		return true
 	}
-	return false
+	// Also where no journal could be written any more.
+	r.isBack = r.isLive(ctx, r.prior.Job)
+	return r.isBack
+}
+
+func (r *run) isLive(ctx context.Context, spec *api.Job) bool {
+	if spec == nil {
+		return false
+	}
+	diff, err := dryRun(ctx, r.Nomad, spec)
+	return err == nil && isNone(diff)
 }
 
 // pending: announced, and not recorded as done since.

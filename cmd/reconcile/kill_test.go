@@ -26,11 +26,14 @@ import (
 	"nomad-reconcile/state/jobspec"
 	"nomad-reconcile/state/nomad"
 	"nomad-reconcile/state/nomad/nomadtest"
+	"nomad-reconcile/state/nomad/nomadtest/agent"
 )
 
 var (
 	kills = flag.Int("kills", 30, "how often the kill test kills a run")
 	seed  = flag.Uint64("seed", 1, "where the kill test's moments come from")
+
+	killAgent = flag.Bool("kill.agent", false, "kill runs on a real Nomad: $NOMAD_BIN, or the one on PATH")
 )
 
 // outcome is what a scenario comes to in the end, killed in the middle or not.
@@ -85,20 +88,24 @@ func scenarios() []scenario {
 // left stopped, and all ends as it would have without the kill.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
+	nomadOf, limit := ownDouble, 6
+	if *killAgent {
+		nomadOf, limit = realAgent(t), 3
+	}
 	all := scenarios()
 	undisturbed := make([]result, len(all))
-	if err := together(len(all), func(i int) (err error) {
-		undisturbed[i], err = play(t, all[i], moment{nth: -1}, 0)
+	if err := together(len(all), limit, func(i int) (err error) {
+		undisturbed[i], err = play(t, all[i], nomadOf, fmt.Sprintf("web-%d", i), moment{nth: -1}, 0)
 		return err
 	}); err != nil {
 		t.Fatalf("without a kill: %v", err)
 	}
 	var died atomic.Int32
-	err := together(*kills, func(i int) error {
+	err := together(*kills, limit, func(i int) error {
 		random := rand.New(rand.NewPCG(*seed, uint64(i)))
 		n := i % len(all)
 		m := draw(random, undisturbed[n])
-		got, err := play(t, all[n], m, undisturbed[n].version)
+		got, err := play(t, all[n], nomadOf, fmt.Sprintf("killed-%d", i), m, undisturbed[n].version)
 		if got.killed {
 			died.Add(1)
 		}
@@ -116,11 +123,47 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
+// aNomad gives a Nomad for one play, whose tasks find the commands in a folder, and
+// ends what it started for it.
+type aNomad func(bin string) (url string, end func(), err error)
+
+func ownDouble(bin string) (string, func(), error) {
+	server, err := nomadtest.Start(nomadtest.Options{PATH: bin, Parse: parseForNomad})
+	if err != nil {
+		return "", nil, err
+	}
+	return server.URL(), func() { server.Close() }, nil
+}
+
+// realAgent is one for all plays: they differ in the names of their jobs.
+func realAgent(t *testing.T) aNomad {
+	t.Helper()
+	binary := agent.Find(os.Getenv("NOMAD_BIN"))
+	if binary == "" {
+		t.Fatal("-kill.agent needs a real Nomad: put one on PATH or set NOMAD_BIN")
+	}
+	world := t.TempDir()
+	if err := copyWorld(world); err != nil {
+		t.Fatal(err)
+	}
+	real, err := agent.Start(agent.Options{Binary: binary, Dir: t.TempDir(), PATH: filepath.Join(world, "bin") + ":" + os.Getenv("PATH")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := real.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Logf("real Nomad: %s", real.Version)
+	return func(string) (string, func(), error) { return real.URL(), func() {}, nil }
+}
+
 // together does n things, some at a time, and returns all their errors.
-func together(n int, do func(int) error) error {
+func together(n, limit int, do func(int) error) error {
 	errs := make([]error, n)
 	var g errgroup.Group
-	g.SetLimit(6)
+	g.SetLimit(limit)
 	for i := range n {
 		g.Go(func() error {
 			errs[i] = do(i)
@@ -178,12 +221,19 @@ type result struct {
 
 // play runs apply, kills it at that moment, runs apply again and looks at what has
 // become of everything.
-func play(t *testing.T, sc scenario, m moment, version uint64) (result, error) {
-	p, err := newPlay(t, sc)
+func play(t *testing.T, sc scenario, nomadOf aNomad, name string, m moment, version uint64) (result, error) {
+	p, err := newPlay(t, sc, name)
 	if err != nil {
 		return result{}, err
 	}
-	defer p.server.Close()
+	end, err := p.start(nomadOf)
+	if end != nil {
+		defer end()
+		defer p.makeRoom()
+	}
+	if err != nil {
+		return result{}, err
+	}
 	k := p.killer(m)
 	front := httptest.NewServer(k)
 	defer front.Close()
@@ -198,7 +248,7 @@ func play(t *testing.T, sc scenario, m moment, version uint64) (result, error) {
 	}
 	if m.nth >= 0 {
 		var again string
-		if code, again, err = p.apply(p.server.URL(), nil); err != nil {
+		if code, again, err = p.apply(p.url, nil); err != nil {
 			return out, err
 		}
 		output += "\nagain:\n" + again
@@ -217,42 +267,53 @@ func play(t *testing.T, sc scenario, m moment, version uint64) (result, error) {
 // stage is a folder and a Nomad for one scenario.
 type stage struct {
 	scenario
-	dir           string
-	server        *nomadtest.Server
+	name, dir     string
+	url           string
 	client        *nomad.Client
 	before, after []byte // the job file
 }
 
-func newPlay(t *testing.T, sc scenario) (*stage, error) {
-	p := &stage{scenario: sc, dir: t.TempDir()}
+func newPlay(t *testing.T, sc scenario, name string) (*stage, error) {
+	p := &stage{scenario: sc, name: name, dir: t.TempDir()}
 	if err := copyWorld(p.dir); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(p.dir, "policies", "sudo.policy.hcl"), []byte(sc.policy), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(p.dir, "policies", "sudo.policy.hcl"), []byte(strings.ReplaceAll(sc.policy, `["web"]`, `["`+name+`"]`)), 0o644); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(p.file())
 	if err != nil {
 		return nil, err
 	}
-	p.before = []byte(sc.job(string(text)))
+	p.before = []byte(strings.Replace(sc.job(string(text)), `job "web"`, `job "`+name+`"`, 1))
 	p.after = bytes.Replace(p.before, []byte(`"-E", `), nil, 1)
-	if err := os.WriteFile(p.file(), p.before, 0o644); err != nil {
+	return p, os.WriteFile(p.file(), p.before, 0o644)
+}
+
+// start runs the job as its file says.
+func (p *stage) start(nomadOf aNomad) (end func(), err error) {
+	if p.url, end, err = nomadOf(filepath.Join(p.dir, "bin")); err != nil {
 		return nil, err
 	}
-	if p.server, err = nomadtest.Start(nomadtest.Options{PATH: filepath.Join(p.dir, "bin"), Parse: parseForNomad}); err != nil {
-		return nil, err
-	}
-	if p.client, err = nomad.New(&api.Config{Address: p.server.URL()}); err != nil {
-		return nil, err
+	if p.client, err = nomad.New(&api.Config{Address: p.url}); err != nil {
+		return end, err
 	}
 	f, diags := jobspec.Parse("web.hcl", p.before, jobspec.Inputs{})
 	if diags.HasErrors() {
-		return nil, diags
+		return end, diags
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return p, jobRun(ctx, p.client, f.Job, f.Submission)
+	return end, jobRun(ctx, p.client, f.Job, f.Submission)
+}
+
+// makeRoom stops the job, for the next on the same Nomad.
+func (p *stage) makeRoom() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if live, err := p.client.Job(ctx, jobID(p.name)); err == nil {
+		_, _ = p.client.Stop(ctx, live, *live.JobModifyIndex) // the run may still be open, and then so be it
+	}
 }
 
 func (p *stage) file() string { return filepath.Join(p.dir, "jobs", "web.hcl") }
@@ -261,7 +322,7 @@ func (p *stage) file() string { return filepath.Join(p.dir, "jobs", "web.hcl") }
 func (p *stage) apply(address string, k *killer) (code int, output string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "reconcile", "apply", "-auto-approve", "web")
+	cmd := exec.CommandContext(ctx, "reconcile", "apply", "-auto-approve", p.name)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "NOMAD_ADDR="+address)
 	var out bytes.Buffer
@@ -288,7 +349,7 @@ func (p *stage) apply(address string, k *killer) (code int, output string, err e
 func (p *stage) live() (*reconcile.Live, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	live, err := reconcile.ReadLive(ctx, p.client, jobID("web"))
+	live, err := reconcile.ReadLive(ctx, p.client, jobID(p.name))
 	if err == nil && live == nil {
 		err = errors.New("the job is gone from Nomad")
 	}
@@ -313,13 +374,24 @@ func (p *stage) ended(code int, live *reconcile.Live) error {
 	if !p.want.back && string(text) != string(p.after) {
 		errs = append(errs, fmt.Errorf("the file is neither old nor new:\n%s", text))
 	}
+	return errors.Join(append(errs, p.wholeHistory())...)
+}
+
+// wholeHistory: every run has ended, with all that it announced told of.
+func (p *stage) wholeHistory() error {
 	runs, err := p.runs()
+	if len(runs) == 0 {
+		err = errors.Join(err, errors.New("the history knows of no run"))
+	}
 	for _, r := range runs {
-		if r.Open {
-			errs = append(errs, fmt.Errorf("run %s is open: %+v", r.ID, r.Intents))
+		if r.Open || r.Result == "" {
+			err = errors.Join(err, fmt.Errorf("run %s is open: %+v", r.ID, r.Intents))
+		}
+		if r.Result == history.Converged && len(r.Gates) == 0 {
+			err = errors.Join(err, fmt.Errorf("run %s has converged and no gate has said so", r.ID))
 		}
 	}
-	return errors.Join(append(errs, err)...)
+	return err
 }
 
 func (p *stage) runs() ([]history.Run, error) {
@@ -330,8 +402,8 @@ func (p *stage) runs() ([]history.Run, error) {
 	return store.Runs(nil)
 }
 
-// nothingLost: where the file is not what it was, a backup is; beside the file lies
-// nothing that was half written.
+// nothingLost: the file is as it was or, whole, as a run wanted it, and then its old
+// bytes are in a backup.
 func (p *stage) nothingLost() error {
 	text, err := os.ReadFile(p.file())
 	if err != nil || string(text) == string(p.before) {
@@ -341,12 +413,19 @@ func (p *stage) nothingLost() error {
 	if err != nil {
 		return err
 	}
+	saved, wanted := false, false
 	for _, r := range runs {
-		if data, err := os.ReadFile(r.Backup); err == nil && string(data) == string(p.before) {
-			return nil
-		}
+		data, err := os.ReadFile(r.Backup)
+		saved = saved || err == nil && string(data) == string(p.before)
+		wanted = wanted || r.NewFile == history.Hash(text)
 	}
-	return errors.New("the file has changed and its old bytes are in no backup")
+	if !saved {
+		return errors.New("the file has changed and its old bytes are in no backup")
+	}
+	if !wanted {
+		return fmt.Errorf("the file is neither old nor new:\n%s", text)
+	}
+	return nil
 }
 
 // fewVersions: what was done already is not done again and again. Where a gate
@@ -370,7 +449,7 @@ type killer struct {
 }
 
 func (p *stage) killer(m moment) *killer {
-	return &killer{moment: m, nomad: proxyTo(p.server.URL()), met: make(chan struct{}), dead: make(chan struct{})}
+	return &killer{moment: m, nomad: proxyTo(p.url), met: make(chan struct{}), dead: make(chan struct{})}
 }
 
 func (k *killer) meet(victim *os.Process) {

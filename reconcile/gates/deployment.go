@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,9 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
 
+	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/nomad"
 )
-
-// deployment waits until Nomad calls the change healthy: by the deployment that
-// it made for it, or where there is none, by the allocations themselves.
-type deployment struct{}
 
 // defaultMinHealthy is Nomad's own default of an update block.
 const defaultMinHealthy = 10 * time.Second
@@ -35,24 +33,43 @@ const (
 	steady          // healthy if it stays so for min_healthy_time
 	passed
 	failed
+	person    // as far as it goes by itself; a person has to let it go on
+	overtaken // a newer revision of the job took over
 )
 
-func (deployment) Check(ctx context.Context, n Nomad, c Change) (bool, string) {
+// Deploy asks the deployment gate, which every change passes.
+func Deploy(ctx context.Context, n Nomad, c Change) Result {
+	start := time.Now()
+	says, detail := deployed(ctx, n, c)
+	return Result{
+		Kind: "deployment", Passed: says == passed || says == person, NeedsPerson: says == person,
+		Cancelled: says == overtaken, Overtaken: says == overtaken,
+		Detail: job.RedactText(detail), Duration: time.Since(start),
+	}
+}
+
+func deployed(ctx context.Context, n Nomad, c Change) (verdict, string) {
 	if why, nothing := nothingToRun(c.Job); nothing {
-		return true, why
+		return passed, why
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	views := make(chan view)
+	views, newer := make(chan view), make(chan string, 1)
 	g, watching := errgroup.WithContext(watching)
 	watchAll(watching, g, n, c, views)
-	ok, detail := follow(watching, c, views)
+	if c.JobModifyIndex != 0 {
+		g.Go(func() error {
+			newer <- newerRevision(watching, n, c)
+			return nil
+		})
+	}
+	says, detail := follow(watching, c, views, newer)
 	cancel()
 	_ = g.Wait() // follow has told the fault
-	if !ok && !errors.Is(ctx.Err(), context.Canceled) {
+	if says == failed && !errors.Is(ctx.Err(), context.Canceled) {
 		detail = withFailure(ctx, n, c, detail)
 	}
-	return ok, detail
+	return says, detail
 }
 
 // nothingToRun: such a change passes at once.
@@ -82,6 +99,9 @@ func Count(j *api.Job) int {
 	}
 	return n
 }
+
+// The deployment gate waits until Nomad calls the change healthy: by the deployment
+// that it made for it, or where there is none, by the allocations themselves.
 
 // watchAll sends a new view whenever Nomad says that something moved.
 func watchAll(ctx context.Context, g *errgroup.Group, n Nomad, c Change, out chan<- view) {
@@ -164,26 +184,41 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
+// overtakenGrace is how long the two signs of a newer revision, the job and the
+// deployment, may lie apart.
+const overtakenGrace = 10 * time.Second
+
 // follow judges each view until one decides, or until a steady one has stayed
-// so long enough, or ctx ends.
-func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
-	last := "no news from Nomad"
+// so long enough, or ctx ends; it does not say waiting or steady. A job that moved
+// ends it, unless that may be Nomad's own revert, of which the deployment tells.
+func follow(ctx context.Context, c Change, views <-chan view, newer <-chan string) (verdict, string) {
+	last, moved := "no news from Nomad", ""
 	var restarts int
-	var healthy <-chan time.Time
+	var healthy, late <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
-			return false, ending(ctx, last)
+			return failed, ending(ctx, last)
 		case <-healthy:
-			return true, last
+			return passed, last
+		case <-late:
+			return overtaken, cmp.Or(moved, last)
+		case moved = <-newer:
+			if moved != "" && (late != nil || !reverts(c.Job)) {
+				return overtaken, moved
+			}
+			late = time.After(overtakenGrace)
 		case v := <-views:
 			var says verdict
 			says, last = judge(c, v)
 			switch says {
-			case passed:
-				return true, last
-			case failed:
-				return false, last
+			case passed, failed, person:
+				return says, last
+			case overtaken:
+				if moved != "" {
+					return overtaken, moved
+				}
+				late = cmp.Or(late, time.After(overtakenGrace))
 			case waiting:
 				healthy = nil
 			case steady:
@@ -193,6 +228,11 @@ func follow(ctx context.Context, c Change, views <-chan view) (bool, string) {
 			}
 		}
 	}
+}
+
+// reverts: Nomad may register an older version by itself.
+func reverts(j *api.Job) bool {
+	return slices.ContainsFunc(j.TaskGroups, func(g *api.TaskGroup) bool { return g.Update != nil && value(g.Update.AutoRevert) })
 }
 
 // ending says why a wait ended without a verdict.
@@ -212,12 +252,12 @@ func judge(c Change, v view) (verdict, string) {
 		return judgeDeployment(c, d, v)
 	}
 	if newer := newerDeployment(v.deployments, c.JobModifyIndex); newer != nil {
-		return failed, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
+		return overtaken, fmt.Sprintf("a newer revision of the job (version %d) took over", newer.JobVersion)
 	}
 	if v.eval == nil && c.EvalID != "" || v.eval != nil && v.eval.Status == "pending" {
 		return waiting, "waiting for the scheduler"
 	}
-	if v.eval != nil && v.eval.DeploymentID != "" {
+	if v.eval != nil && v.eval.DeploymentID != "" && !known(v.deployments, v.eval.DeploymentID) {
 		return waiting, "waiting for the deployment"
 	}
 	return judgeAllocations(c, v)
@@ -233,6 +273,12 @@ func ofChange(ds []*api.Deployment, index uint64) *api.Deployment {
 	return nil
 }
 
+// known: a deployment that is listed, and so not the change's. After a deployment of
+// a system job has failed, Nomad makes no other and names the failed one.
+func known(ds []*api.Deployment, id string) bool {
+	return slices.ContainsFunc(ds, func(d *api.Deployment) bool { return d.ID == id })
+}
+
 func newerDeployment(ds []*api.Deployment, index uint64) *api.Deployment {
 	for _, d := range ds {
 		if d.JobSpecModifyIndex > index {
@@ -245,8 +291,10 @@ func newerDeployment(ds []*api.Deployment, index uint64) *api.Deployment {
 func judgeDeployment(c Change, d *api.Deployment, v view) (verdict, string) {
 	switch d.Status {
 	case api.DeploymentStatusSuccessful:
-		return passed, counts(d)
-	case api.DeploymentStatusFailed, api.DeploymentStatusCancelled:
+		return placedAll(c, d, v)
+	case api.DeploymentStatusCancelled:
+		return overtaken, strings.TrimSuffix(d.StatusDescription, ".")
+	case api.DeploymentStatusFailed:
 		return failed, strings.TrimSuffix(d.StatusDescription, ".")
 	}
 	for _, a := range v.allocs {
@@ -254,14 +302,64 @@ func judgeDeployment(c Change, d *api.Deployment, v view) (verdict, string) {
 			return failed, fmt.Sprintf("allocation %s is unhealthy", short(a.ID))
 		}
 	}
-	why := blocked(v.eval, c.Job)
-	if why == "" {
-		why = counts(d)
+	if why := Waits(d); why != "" {
+		return person, why
 	}
-	if d.StatusDescription == "Deployment is running but requires manual promotion" {
-		why = "waiting for promotion: nomad deployment promote " + short(d.ID)
+	if why := blocked(v.eval, c.Job); why != "" {
+		return waiting, why
 	}
-	return waiting, why
+	return waiting, counts(d)
+}
+
+// placedAll: the deployment of a system job succeeds also where there was no room.
+func placedAll(c Change, d *api.Deployment, v view) (verdict, string) {
+	if value(c.Job.Type) == api.JobTypeSystem {
+		if v.eval == nil && c.EvalID != "" {
+			return waiting, "waiting for the scheduler"
+		}
+		if why := blocked(v.eval, c.Job); why != "" {
+			return waiting, why
+		}
+		if len(v.allocs) == 0 {
+			return waiting, "no allocation is placed"
+		}
+	}
+	return passed, counts(d)
+}
+
+// Waits says which person's word a deployment waits for, with the command; empty
+// while it goes on by itself.
+func Waits(d *api.Deployment) string {
+	switch {
+	case d.Status == api.DeploymentStatusPaused:
+		return "the deployment is paused: " + command("resume", d)
+	case d.Status == api.DeploymentStatusRunning && awaitsPromotion(d):
+		return "waiting for promotion: " + command("promote", d)
+	}
+	return ""
+}
+
+func command(verb string, d *api.Deployment) string {
+	text := "nomad deployment " + verb
+	if d.Namespace != "" && d.Namespace != job.DefaultNamespace {
+		text += " -namespace " + d.Namespace
+	}
+	return text + " " + short(d.ID)
+}
+
+// awaitsPromotion: all canaries are healthy, and so is what needs none. That nobody
+// but a person promotes them is told by the description alone.
+func awaitsPromotion(d *api.Deployment) bool {
+	for _, s := range d.TaskGroups {
+		want := s.DesiredTotal
+		if s.DesiredCanaries > 0 && !s.Promoted {
+			want = s.DesiredCanaries
+		}
+		if s.HealthyAllocs < want {
+			return false
+		}
+	}
+	return strings.Contains(d.StatusDescription, "requires manual promotion")
 }
 
 // willRevert: Nomad will mend it by itself and says how in the deployment's end.
@@ -352,6 +450,9 @@ func restartsOf(allocs []*api.AllocationListStub) int {
 
 func minHealthy(j *api.Job) time.Duration {
 	longest := time.Duration(-1)
+	if t := value(j.Type); t == api.JobTypeBatch || t == api.JobTypeSysbatch {
+		return defaultMinHealthy // the server gives them an update block that says 0
+	}
 	for _, g := range j.TaskGroups {
 		u := g.Update
 		if u == nil {
@@ -391,6 +492,10 @@ func withFailure(ctx context.Context, n Nomad, c Change, detail string) string {
 // gate saw must still run, without another restart.
 func Steady(ctx context.Context, n Nomad, c Change, before []*api.AllocationListStub) (bool, string) {
 	allocs, _, err := n.Allocations(ctx, c.ID, 0)
+	for errors.Is(err, nomad.ErrUnreachable) && ctx.Err() == nil {
+		wait(ctx, faultWait)
+		allocs, _, err = n.Allocations(ctx, c.ID, 0)
+	}
 	if err != nil {
 		return false, err.Error()
 	}

@@ -26,6 +26,22 @@ func rollout(index uint64, status, description string, revert bool) *api.Deploym
 	}
 }
 
+// canaries is that deployment with canaries.
+func canaries(n int, auto, promoted bool) *api.Deployment {
+	d := rollout(5, "running", "Deployment is running but requires manual promotion", false)
+	d.TaskGroups["g"].DesiredCanaries, d.TaskGroups["g"].Promoted = n, promoted
+	if auto {
+		d.StatusDescription = "Deployment is running pending automatic promotion"
+	}
+	return d
+}
+
+// alongside adds a group without canaries.
+func alongside(d *api.Deployment, healthy int) *api.Deployment {
+	d.TaskGroups["h"] = &api.DeploymentState{HealthyAllocs: healthy, DesiredTotal: 2}
+	return d
+}
+
 func sick(a *api.AllocationListStub) *api.AllocationListStub {
 	a.DeploymentStatus = &api.AllocDeploymentStatus{Healthy: new(false)}
 	return a
@@ -53,12 +69,18 @@ func TestJudge(t *testing.T) {
 		"evaluation pending": {"", view{eval: &api.Evaluation{Status: "pending"}}, waiting, "waiting for the scheduler"},
 		"deployment to come": {"", view{eval: &api.Evaluation{Status: "complete", DeploymentID: "d"}, allocs: as{up}}, waiting, "waiting for the deployment"},
 		"older deployment":   {"", view{eval: done, deployments: ds{rollout(4, "successful", "", false)}}, waiting, "0 of 1 allocations running"},
-		"newer deployment":   {"", view{deployments: ds{rollout(6, "running", "", false)}}, failed, "a newer revision of the job (version 9) took over"},
+		"newer deployment":   {"", view{deployments: ds{rollout(6, "running", "", false)}}, overtaken, "a newer revision of the job (version 9) took over"},
 		"running":            {"", view{deployments: ds{rollout(5, "running", "Deployment is running", false)}}, waiting, "1 of 2 allocations healthy"},
 		"successful":         {"", view{deployments: ds{rollout(6, "running", "", false), rollout(5, "successful", "", false)}}, passed, "1 of 2 allocations healthy"},
 		"failed":             {"", view{deployments: ds{rollout(5, "failed", "Failed due to progress deadline.", false)}}, failed, "Failed due to progress deadline"},
-		"cancelled":          {"", view{deployments: ds{rollout(5, "cancelled", "Cancelled due to newer version of job", false)}}, failed, "Cancelled due to newer version of job"},
-		"canary":             {"", view{deployments: ds{rollout(5, "running", "Deployment is running but requires manual promotion", false)}}, waiting, "waiting for promotion: nomad deployment promote d1234567"},
+		"cancelled":          {"", view{deployments: ds{rollout(5, "cancelled", "Cancelled due to newer version of job", false)}}, overtaken, "Cancelled due to newer version of job"},
+		"canary":             {"", view{deployments: ds{canaries(1, false, false)}}, person, "waiting for promotion: nomad deployment promote d1234567"},
+		"canary starts":      {"", view{deployments: ds{canaries(2, false, false)}}, waiting, "1 of 2 allocations healthy"},
+		"canary promoted":    {"", view{deployments: ds{canaries(1, false, true)}}, waiting, "1 of 2 allocations healthy"},
+		"canary by itself":   {"", view{deployments: ds{canaries(1, true, false)}}, waiting, "1 of 2 allocations healthy"},
+		"canary and others":  {"", view{deployments: ds{alongside(canaries(1, false, false), 1)}}, waiting, "2 of 4 allocations healthy"},
+		"canary, others up":  {"", view{deployments: ds{alongside(canaries(1, false, false), 2)}}, person, "waiting for promotion: nomad deployment promote d1234567"},
+		"paused":             {"", view{deployments: ds{rollout(5, "paused", "Deployment is paused", false)}}, person, "the deployment is paused: nomad deployment resume d1234567"},
 		"unhealthy":          {"", view{deployments: ds{rollout(5, "running", "", false)}, allocs: as{sick(stub("a2345678-9", "running", nil))}}, failed, "allocation a2345678 is unhealthy"},
 		"unhealthy, reverts": {"", view{deployments: ds{rollout(5, "running", "", true)}, allocs: as{sick(stub("a2", "running", nil))}}, waiting, "1 of 2 allocations healthy"},
 		"deployment blocked": {"", view{deployments: ds{rollout(5, "running", "", false)}, eval: noPlace(&api.AllocationMetric{NodesEvaluated: 2, DimensionExhausted: map[string]int{"memory": 2}})}, waiting, "group g has no place: no node has 4096 MB memory free"},
@@ -197,9 +219,54 @@ func TestFollowSteady(t *testing.T) {
 					<-time.After(time.Second)
 					views <- tt.third
 				}()
-				ok, detail := follow(t.Context(), Change{Job: j}, views)
-				if took := time.Since(start); !ok || took != tt.after {
-					t.Errorf("%v %s after %s, want %s", ok, detail, took, tt.after)
+				says, detail := follow(t.Context(), Change{Job: j}, views, nil)
+				if took := time.Since(start); says != passed || took != tt.after {
+					t.Errorf("%v %s after %s, want %s", says, detail, took, tt.after)
+				}
+			})
+		})
+	}
+}
+
+// TestFollowNewer: a newer revision ends the wait at once with what it is; Nomad's
+// own revert is told by the deployment, whichever is seen first.
+func TestFollowNewer(t *testing.T) {
+	t.Parallel()
+	const newer = "a newer revision of the job (version 9) took over"
+	end := func(status, why string) view {
+		return view{deployments: []*api.Deployment{rollout(5, status, why, true)}}
+	}
+	tests := map[string]struct {
+		revert    bool
+		job, seen time.Duration // when the job's move and the view come; below 0: never
+		view      view
+		want      verdict
+		says      string
+		after     time.Duration
+	}{
+		"job alone":            {false, time.Second, -1, view{}, overtaken, newer, time.Second},
+		"cancelled first":      {false, 2 * time.Second, time.Second, end("cancelled", "Cancelled."), overtaken, newer, 2 * time.Second},
+		"cancelled alone":      {false, -1, time.Second, end("cancelled", "Cancelled."), overtaken, "Cancelled", 11 * time.Second},
+		"reverted":             {true, time.Second, 2 * time.Second, end("failed", "Failed - rolling back"), failed, "Failed - rolling back", 2 * time.Second},
+		"reverts, by somebody": {true, time.Second, 2 * time.Second, end("cancelled", "Cancelled"), overtaken, newer, 2 * time.Second},
+		"reverts, no word":     {true, time.Second, -1, view{}, overtaken, newer, 11 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := testJob("web")
+				j.TaskGroups[0].Update = &api.UpdateStrategy{AutoRevert: &tt.revert}
+				views, moved := make(chan view, 1), make(chan string, 1)
+				if tt.job > 0 {
+					time.AfterFunc(tt.job, func() { moved <- newer })
+				}
+				if tt.seen > 0 {
+					time.AfterFunc(tt.seen, func() { views <- tt.view })
+				}
+				start := time.Now()
+				got, says := follow(t.Context(), Change{Job: j, JobModifyIndex: 5}, views, moved)
+				if took := time.Since(start); got != tt.want || says != tt.says || took != tt.after {
+					t.Errorf("got %d %q after %s, want %d %q after %s", got, says, took, tt.want, tt.says, tt.after)
 				}
 			})
 		})
@@ -218,7 +285,7 @@ func TestSteady(t *testing.T) {
 		"restarted": {&fake{allocs: []*api.AllocationListStub{stub("a1", "running", tasks("running", 2))}, failure: why}, "false allocation a1 restarted after it was healthy; task web: Exit Code: 1"},
 		"failed":    {&fake{allocs: []*api.AllocationListStub{stub("a1", "failed", nil)}}, "false allocation a1 did not last"},
 		"gone":      {&fake{}, "false allocation a1 did not last"},
-		"away":      {&fake{fault: nomad.ErrUnreachable}, "false no answer from Nomad"},
+		"refused":   {&fake{fault: nomad.ErrForbidden}, "false permission denied"},
 	}
 	for name, tt := range tests {
 		ok, detail := Steady(t.Context(), tt.now, Change{Job: testJob("web")}, before)

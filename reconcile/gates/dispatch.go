@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/nomad"
 )
 
 const dispatchWithin = 5 * time.Minute
@@ -53,12 +55,15 @@ func (g *dispatchGate) Check(ctx context.Context, n Nomad, c Change) (bool, stri
 	if value(c.Job.Stop) {
 		return true, "the job is stopped"
 	}
-	child, err := g.launch(ctx, n, c)
+	waiting, cancel := context.WithTimeout(ctx, g.within)
+	defer cancel()
+	child, err := g.launch(waiting, n, c)
+	if ctx.Err() != nil {
+		return false, over(ctx, "")
+	}
 	if err != nil {
 		return false, err.Error()
 	}
-	waiting, cancel := context.WithTimeout(ctx, g.within)
-	defer cancel()
 	j, last := awaitEnd(waiting, n, child)
 	if j == nil {
 		return false, gaveUp(ctx, g.within, last+", and goes on")
@@ -66,9 +71,17 @@ func (g *dispatchGate) Check(ctx context.Context, n Nomad, c Change) (bool, stri
 	return outcome(ctx, n, child, j)
 }
 
+// launch waits for a Nomad that answers: a launch that is asked for twice may be two.
 func (g *dispatchGate) launch(ctx context.Context, n Nomad, c Change) (job.ID, error) {
-	var name string
-	var err error
+	name := ""
+	_, err := n.Job(ctx, c.ID)
+	for errors.Is(err, nomad.ErrUnreachable) && ctx.Err() == nil {
+		wait(ctx, faultWait)
+		_, err = n.Job(ctx, c.ID)
+	}
+	if errors.Is(err, nomad.ErrUnreachable) {
+		return job.ID{}, err
+	}
 	if c.Job.ParameterizedJob != nil {
 		name, err = n.Dispatch(ctx, c.ID, g.meta, []byte(g.payload))
 	} else {

@@ -59,7 +59,9 @@ type Result struct {
 	Detail   string // what it saw, in one line, without secrets
 	Duration time.Duration
 
-	Cancelled bool // it did not pass, and was not waited for either
+	Cancelled   bool // it did not pass, and was not waited for either
+	Overtaken   bool // by a newer revision of the job; Detail says which
+	NeedsPerson bool // it passed as far as it goes; Detail says who has to do what
 }
 
 // Gate is one check after a change. It ends when ctx does, at the latest after
@@ -92,18 +94,9 @@ func Run(ctx context.Context, n Nomad, c Change, g policies.Gate) Result {
 	if !ok { // a decoder of Kinds gave something else: a mistake of this package
 		return Result{Kind: g.Kind, Name: g.Name, Detail: fmt.Sprintf("a %s gate cannot be asked", g.Kind)}
 	}
-	return timed(ctx, n, c, g.Kind, g.Name, gate)
-}
-
-// Deploy asks the deployment gate, which every change passes.
-func Deploy(ctx context.Context, n Nomad, c Change) Result {
-	return timed(ctx, n, c, "deployment", "", deployment{})
-}
-
-func timed(ctx context.Context, n Nomad, c Change, kind, name string, g Gate) Result {
 	start := time.Now()
-	passed, detail := g.Check(ctx, n, c)
-	return Result{Kind: kind, Name: name, Passed: passed, Detail: job.RedactText(detail), Duration: time.Since(start)}
+	passed, detail := gate.Check(ctx, n, c)
+	return Result{Kind: g.Kind, Name: g.Name, Passed: passed, Detail: job.RedactText(detail), Duration: time.Since(start)}
 }
 
 // Title is how a gate is called in a plan: its kind and name.

@@ -150,7 +150,9 @@ func (j *Journal) append(l line) error {
 		return fmt.Errorf("writing the journal of run %s: %w", j.run.ID, err)
 	}
 	data = append(data, '\n')
-	_, err = j.file.WriteAt(data, j.size)
+	if err = j.store.mayWrite(); err == nil {
+		_, err = j.file.WriteAt(data, j.size)
+	}
 	if err == nil {
 		err = j.file.Sync()
 	}
@@ -216,7 +218,7 @@ func (s *Store) create(run *Run, prior Prior, next Next) (string, error) {
 		return "", err
 	}
 	run.ID = id
-	if err := fillRun(temp, *run, prior, next); err != nil {
+	if err := s.fillRun(temp, *run, prior, next); err != nil {
 		return "", err
 	}
 	dir := filepath.Join(jobDir, id)
@@ -226,28 +228,31 @@ func (s *Store) create(run *Run, prior Prior, next Next) (string, error) {
 	return dir, errors.Join(syncDir(jobDir), syncDir(filepath.Dir(jobDir)), syncDir(s.dir))
 }
 
-func fillRun(dir string, run Run, prior Prior, next Next) error {
+func (s *Store) fillRun(dir string, run Run, prior Prior, next Next) error {
 	for name, content := range map[string]any{"run.json": run, "prior.json": prior, "next.json": next} {
 		data, err := json.Marshal(content)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := writeSynced(filepath.Join(dir, name), data, 0o600); err != nil {
+		if err := s.writeSynced(filepath.Join(dir, name), data, 0o600); err != nil {
 			return err
 		}
 	}
 	if run.BackupName != "" {
-		if err := writeSynced(filepath.Join(dir, run.BackupName), prior.Bytes, prior.Mode); err != nil {
+		if err := s.writeSynced(filepath.Join(dir, run.BackupName), prior.Bytes, prior.Mode); err != nil {
 			return err
 		}
 	}
-	if err := writeSynced(filepath.Join(dir, "journal"), nil, 0o600); err != nil {
+	if err := s.writeSynced(filepath.Join(dir, "journal"), nil, 0o600); err != nil {
 		return err
 	}
 	return syncDir(dir)
 }
 
-func writeSynced(path string, data []byte, mode fs.FileMode) error {
+func (s *Store) writeSynced(path string, data []byte, mode fs.FileMode) error {
+	if err := s.mayWrite(); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

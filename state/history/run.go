@@ -77,7 +77,8 @@ type Change struct {
 // Result is how a run ended.
 type Result string
 
-// The results. Unchanged, Held and Denied runs touched nothing.
+// The results. Unchanged and Denied runs touched nothing. Nor did a Held one, but
+// for one in the history, which waits for a person in the middle.
 const (
 	Converged  Result = "converged"
 	Unchanged  Result = "unchanged"
@@ -87,7 +88,7 @@ const (
 	Failed     Result = "failed"
 )
 
-// Touched reports whether a run of that result did anything.
+// Touched reports whether a run of that result did anything that is over.
 func (r Result) Touched() bool { return r == Converged || r == RolledBack || r == Failed }
 
 // Outcome is how one step or gate ended.

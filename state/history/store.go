@@ -23,10 +23,21 @@ import (
 // from several goroutines and processes at once; Begin and a Journal's methods
 // by the holder of the job's lock alone.
 type Store struct {
+	// BeforeWrite, where set, is asked before each write to disk; its error becomes the
+	// write's. Faults are injected with it.
+	BeforeWrite func() error
+
 	dir     string
 	keep    int
 	keepFor time.Duration
 	clock   func() time.Time
+}
+
+func (s *Store) mayWrite() error {
+	if s.BeforeWrite == nil {
+		return nil
+	}
+	return s.BeforeWrite()
 }
 
 // Open is the store in the folder dir, which is made if it is not there. keep is

@@ -132,7 +132,7 @@ func (s *Store) writeSuspended(list []Suspension) error {
 	if err := os.RemoveAll(temp); err != nil {
 		return err
 	}
-	if err := writeSynced(temp, append(data, '\n'), 0o600); err != nil {
+	if err := s.writeSynced(temp, append(data, '\n'), 0o600); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	if err := os.Rename(temp, s.SuspendedFile()); err != nil {

@@ -79,6 +79,7 @@ func askOnce[T any](ctx context.Context, c *Client, what call, index uint64, get
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	what.read = true
 	q := &api.QueryOptions{Namespace: what.namespace, WaitIndex: index, WaitTime: wait}
 	out, meta, err := get(q.WithContext(limited))
 	if err != nil {

@@ -47,6 +47,7 @@ func (c *Client) Address() string { return c.address }
 func read[T any](ctx context.Context, c *Client, what call, get func(*api.QueryOptions) (T, *api.QueryMeta, error)) (T, error) {
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	what.read = true
 	q := &api.QueryOptions{Namespace: what.namespace}
 	out, _, err := get(q.WithContext(limited))
 	if err != nil {

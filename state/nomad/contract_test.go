@@ -12,6 +12,7 @@ import (
 
 	"nomad-reconcile/state/nomad"
 	"nomad-reconcile/state/nomad/nomadtest"
+	"nomad-reconcile/state/nomad/nomadtest/agent"
 )
 
 var update = flag.Bool("update", false, "record testdata/contract from the real Nomad")
@@ -29,7 +30,7 @@ func TestContract(t *testing.T) {
 		srv := startDouble(t, nomadtest.Options{Namespaces: []string{"apps"}, Parse: parseLittle})
 		runScenarios(t, srv.URL(), compare)
 	})
-	binary := realNomad()
+	binary := agent.Find(os.Getenv("NOMAD_BIN"))
 	if binary == "" {
 		if *update {
 			t.Fatal("-update needs a real Nomad: put one on PATH or set NOMAD_BIN")
@@ -39,16 +40,16 @@ func TestContract(t *testing.T) {
 	}
 	t.Run("real", func(t *testing.T) {
 		t.Parallel()
-		agent := startAgent(t, binary)
-		t.Logf("real Nomad: %s", agent.version)
+		real := startAgent(t, binary)
+		t.Logf("real Nomad: %s", real.Version)
 		if *update {
-			write(t, "VERSION", agent.version+"\n")
-			runScenarios(t, agent.url, write)
-			realUnplaced(t, agent.url)
+			write(t, "VERSION", real.Version+"\n")
+			runScenarios(t, real.URL(), write)
+			realUnplaced(t, real.URL())
 			return
 		}
-		realUnplaced(t, agent.url)
-		runScenarios(t, agent.url, compare)
+		realUnplaced(t, real.URL())
+		runScenarios(t, real.URL(), compare)
 	})
 }
 

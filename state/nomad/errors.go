@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -45,6 +46,7 @@ type call struct {
 	op, subject string
 	namespace   string // empty where it is about none
 	needs       string // the ACL capability without which Nomad refuses it
+	read        bool   // it changes nothing: a server that fails at it refuses nothing
 }
 
 func jobCall(op string, id job.ID, needs string) call {
@@ -88,7 +90,7 @@ func (c *Client) refused(out *Error, what call, status int, text string) {
 	case isConflict(text):
 		out.Err = fmt.Errorf("%w (%s)", ErrConflict, text)
 		out.Hint = "look at what changed with a new plan, then apply again"
-	case isUnavailable(status, text):
+	case isUnavailable(status, text), what.read && status >= http.StatusInternalServerError:
 		out.Err = fmt.Errorf("%w at %s: %d %s", ErrUnreachable, c.address, status, text)
 		out.Hint = "Nomad or a proxy before it is not ready: try again, and look at `nomad server members`"
 	case strings.Contains(text, "HTTP request to an HTTPS server"):
@@ -109,7 +111,14 @@ func isUnavailable(status int, text string) bool {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		return true
 	}
-	return strings.Contains(text, "No cluster leader") || strings.Contains(text, "No path to region")
+	return slices.ContainsFunc(unavailable, func(words string) bool { return strings.Contains(text, words) })
+}
+
+// unavailable are the words of a server that has lost its leader, its peers or the
+// answer of either: whether a write took effect is not known then.
+var unavailable = []string{
+	"No cluster leader", "No path to region", "not ready to serve", "leadership lost", "node is not the leader",
+	"timed out enqueuing operation", "rpc error: EOF", "connection reset", "connection refused", "i/o timeout", "session shutdown",
 }
 
 // isTransport tells a failed connection from an answer that makes no sense.

@@ -60,6 +60,7 @@ func (c *Client) logs(ctx context.Context, alloc, task, stream string, follow bo
 		subject:   alloc,
 		namespace: allNamespaces,
 		needs:     "read-logs",
+		read:      true,
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	q := &api.QueryOptions{Namespace: what.namespace, Params: map[string]string{

@@ -38,6 +38,9 @@ var scenarios = []struct {
 	{"progress deadline", (*script).progressDeadline},
 	{"auto revert", (*script).autoRevert},
 	{"rolling", (*script).rolling},
+	{"canary", (*script).canary},
+	{"no place", (*script).noPlace},
+	{"no pool", (*script).noPool},
 	{"superseded", (*script).superseded},
 	{"batch", (*script).batch},
 	{"system", (*script).system},
@@ -686,4 +689,76 @@ func (s *script) refused() {
 	task(j).Driver = ""
 	_, err = s.Plan(s.ctx, j)
 	s.say("no driver: %s, says so %t", errorKind(err), strings.Contains(err.Error(), "Missing task driver"))
+}
+
+func (s *script) canary() {
+	j := s.job(idle)
+	j.Update.Canary = new(1)
+	j.TaskGroups[0].Count = new(2)
+	r := s.register(j, nil, 0)
+	s.sayDeployment(s.deployed(s.id(), r.JobModifyIndex))
+	live := s.live(s.id())
+	task(live).Env = map[string]string{"A": "1"}
+	next := s.register(live, nil, r.JobModifyIndex)
+	d := s.deployment(func(d *api.Deployment) bool {
+		return d.JobSpecModifyIndex == next.JobModifyIndex && d.TaskGroups["g"].HealthyAllocs == 1
+	})
+	g := d.TaskGroups["g"]
+	s.say("with a canary: %s (%s), canaries wanted %d, placed %d, promoted %t", d.Status, d.StatusDescription, g.DesiredCanaries, len(g.PlacedCanaries), g.Promoted)
+	byVersion := map[uint64]int{}
+	for _, a := range s.await(s.id(), func(allocs []*api.AllocationListStub) bool { return len(allocs) == 3 }) {
+		byVersion[a.JobVersion]++
+	}
+	s.say("allocations by version: %v", byVersion)
+	back := s.live(s.id())
+	delete(task(back).Env, "A")
+	last := s.register(back, nil, next.JobModifyIndex)
+	s.sayDeployment(s.deployed(s.id(), last.JobModifyIndex))
+	s.say("the canary's: %s", s.deployed(s.id(), next.JobModifyIndex).StatusDescription)
+}
+
+// deployment waits until one is as wanted.
+func (s *script) deployment(wanted func(*api.Deployment) bool) *api.Deployment {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, 40*time.Second)
+	defer cancel()
+	var index uint64
+	for {
+		list, next, err := s.Deployments(ctx, s.id(), index)
+		if err != nil {
+			s.t.Fatalf("waiting for a deployment: %v", err)
+		}
+		for _, d := range list {
+			if wanted(d) {
+				return d
+			}
+		}
+		index = next
+	}
+}
+
+func (s *script) noPlace() {
+	j := s.job(idle)
+	task(j).Resources.MemoryMB = new(9_999_999)
+	r := s.register(j, nil, 0)
+	e := s.evaluated(r.EvalID)
+	m := e.FailedTGAllocs["g"]
+	s.say("evaluation %s, blocked %t, queued %d", e.Status, e.BlockedEval != "", e.QueuedAllocations["g"])
+	s.say("nodes looked at %d, exhausted %d, of what %v", m.NodesEvaluated, m.NodesExhausted, m.DimensionExhausted)
+	s.sayJob(s.live(s.id()))
+	b := must[*api.Evaluation](s)(first(s.Evaluation(s.ctx, e.BlockedEval, 0)))
+	s.say("the next: %s, %s", b.Status, b.TriggeredBy)
+}
+
+func first[T any](v T, _ uint64, err error) (T, error) { return v, err }
+
+func (s *script) noPool() {
+	j := s.job(idle)
+	j.NodePool = new("nope")
+	_, err := s.Register(s.ctx, j, nil, 0)
+	s.sayError("no such node pool", err)
+	j.NodePool = new("all")
+	s.register(j, nil, 0)
+	s.status(s.id(), "running")
+	s.say("in all pools: %s", *s.live(s.id()).NodePool)
 }

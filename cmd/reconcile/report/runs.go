@@ -113,6 +113,8 @@ func nextOf(r history.Run) string {
 			return ""
 		}
 		return fmt.Sprintf("reconcile rollback %s   (undoes it)", r.ID)
+	case history.Held:
+		return fmt.Sprintf("do what it waits for, or: reconcile rollback %s   (undoes it)", r.ID)
 	case history.RolledBack:
 		return fmt.Sprintf("mend what the gate saw, then: reconcile apply %s", r.Job)
 	case history.Failed:

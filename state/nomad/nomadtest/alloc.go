@@ -21,6 +21,7 @@ type alloc struct {
 	*api.Allocation
 	record *record
 	slot   int
+	canary bool          // beside the one that has its slot, until it is promoted
 	before *alloc        // must have ended before this one starts
 	done   chan struct{} // closed when all its tasks have ended
 	cancel context.CancelFunc

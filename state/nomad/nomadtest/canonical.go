@@ -95,6 +95,9 @@ func (s *Server) validate(j *api.Job) error {
 	if !s.hasNamespace(*j.Namespace) {
 		wrong = append(wrong, fmt.Sprintf("job %q is in nonexistent namespace %q", *j.ID, *j.Namespace))
 	}
+	if pool := *j.NodePool; pool != "default" && pool != api.NodePoolAll {
+		wrong = append(wrong, fmt.Sprintf("job %q is in nonexistent node pool %q", *j.ID, pool))
+	}
 	if len(j.TaskGroups) == 0 {
 		wrong = append(wrong, "Missing job task groups")
 	}

@@ -2,6 +2,8 @@ package nomadtest
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,15 +30,15 @@ func (rec *record) deploymentOf(j *api.Job) *deployment {
 }
 
 // watched tells whether changes of a group go through a deployment.
-func watched(j *api.Job, g *api.TaskGroup) bool {
-	kind := *j.Type == api.JobTypeService || *j.Type == api.JobTypeSystem
+func (rec *record) watched(j *api.Job, g *api.TaskGroup) bool {
+	kind := *j.Type == api.JobTypeService || *j.Type == api.JobTypeSystem && !rec.old
 	return kind && !*j.Stop && g.Update != nil && value(g.Update.MaxParallel) > 0
 }
 
 // room is how many allocations of a group may be replaced now: the deployment goes
 // on when those that it placed are healthy.
 func (rec *record) room(j *api.Job, g *api.TaskGroup) int {
-	if !watched(j, g) {
+	if !rec.watched(j, g) {
 		return -1
 	}
 	d := rec.deploymentOf(j)
@@ -55,14 +57,14 @@ func (s *Server) deploy(rec *record, needs map[string]need) *deployment {
 	j, now := rec.versions[0], time.Now()
 	groups := map[string]*api.DeploymentState{}
 	for _, g := range j.TaskGroups {
-		if watched(j, g) && needs[*g.Name].changes() {
+		if rec.watched(j, g) && needs[*g.Name].changes() {
 			groups[*g.Name] = &api.DeploymentState{
 				AutoRevert: *g.Update.AutoRevert, ProgressDeadline: *g.Update.ProgressDeadline,
-				DesiredTotal: countOf(j, g),
+				DesiredTotal: countOf(j, g), DesiredCanaries: len(needs[*g.Name].canary),
 			}
 		}
 	}
-	if len(groups) == 0 {
+	if len(groups) == 0 || rec.stuck(j) {
 		return nil
 	}
 	index := s.next()
@@ -70,7 +72,7 @@ func (s *Server) deploy(rec *record, needs map[string]need) *deployment {
 		Deployment: &api.Deployment{
 			ID: uuid.NewString(), Namespace: *j.Namespace, JobID: *j.ID, JobVersion: *j.Version,
 			JobModifyIndex: *j.ModifyIndex, JobSpecModifyIndex: *j.JobModifyIndex, JobCreateIndex: *j.CreateIndex,
-			TaskGroups: groups, Status: api.DeploymentStatusRunning, StatusDescription: "Deployment is running",
+			TaskGroups: groups, Status: api.DeploymentStatusRunning, StatusDescription: running(j, groups),
 			CreateIndex: index, ModifyIndex: index, CreateTime: now.UnixNano(), ModifyTime: now.UnixNano(),
 		},
 		deadlines: map[string]*time.Timer{},
@@ -80,6 +82,53 @@ func (s *Server) deploy(rec *record, needs map[string]need) *deployment {
 		s.progressed(rec, d, name)
 	}
 	return d
+}
+
+// stuck: after a failed deployment of a system job there is no other.
+func (rec *record) stuck(j *api.Job) bool {
+	n := len(rec.deployments)
+	return isSystem(j) && n > 0 && rec.deployments[n-1].Status == api.DeploymentStatusFailed
+}
+
+// running is how Nomad describes a deployment under way.
+func running(j *api.Job, groups map[string]*api.DeploymentState) string {
+	canaries, byHand := false, false
+	for name, st := range groups {
+		if st.DesiredCanaries > 0 && !st.Promoted {
+			canaries, byHand = true, byHand || !*groupOf(j, name).Update.AutoPromote
+		}
+	}
+	switch {
+	case byHand:
+		return "Deployment is running but requires manual promotion"
+	case canaries:
+		return "Deployment is running pending automatic promotion"
+	}
+	return "Deployment is running"
+}
+
+// promote lets the canaries take their places.
+func (s *Server) promote(rec *record, d *deployment) {
+	for _, st := range d.TaskGroups {
+		st.Promoted = st.DesiredCanaries > 0
+	}
+	for _, a := range rec.allocs {
+		if a.canary && a.DeploymentID == d.ID {
+			a.canary = false
+		}
+	}
+	d.StatusDescription, d.ModifyIndex = running(rec.versions[0], d.TaskGroups), s.next()
+	for name := range d.TaskGroups {
+		s.progressed(rec, d, name)
+	}
+	s.evaluate(rec, s.next(), "deployment-watcher")
+	s.advance(rec, d)
+}
+
+// canariesLeft tells whether a group waits for its canaries, and whether they are
+// healthy.
+func canariesLeft(st *api.DeploymentState) (waits, healthy bool) {
+	return st.DesiredCanaries > 0 && !st.Promoted, st.HealthyAllocs >= st.DesiredCanaries
 }
 
 // progressed gives a group another progress_deadline.
@@ -93,6 +142,9 @@ func (s *Server) progressed(rec *record, d *deployment, group string) {
 	}
 	st.RequireProgressBy = time.Now().Add(st.ProgressDeadline)
 	d.deadlines[group] = s.after(st.ProgressDeadline, func() {
+		if waits, healthy := canariesLeft(st); waits && healthy {
+			return
+		}
 		late := !time.Now().Before(st.RequireProgressBy)
 		if late && d.Status == api.DeploymentStatusRunning && st.HealthyAllocs < st.DesiredTotal {
 			s.failed(rec, d, "Failed due to progress deadline")
@@ -167,7 +219,7 @@ func (s *Server) track(a *alloc, d *deployment) {
 	if d == nil || d.Status != api.DeploymentStatusRunning || d.TaskGroups[a.TaskGroup] == nil {
 		return
 	}
-	a.DeploymentID, a.DeploymentStatus = d.ID, nil
+	a.DeploymentID, a.DeploymentStatus, a.canary = d.ID, nil, false
 	d.TaskGroups[a.TaskGroup].PlacedAllocs++
 	d.ModifyIndex = s.next()
 	u := groupOf(a.Job, a.TaskGroup).Update
@@ -225,7 +277,7 @@ func (s *Server) verdict(a *alloc, healthy bool) {
 	stopTimers(a)
 	index, now := s.next(), time.Now()
 	a.ModifyIndex = index
-	a.DeploymentStatus = &api.AllocDeploymentStatus{Healthy: &healthy, Timestamp: now, ModifyIndex: index}
+	a.DeploymentStatus = &api.AllocDeploymentStatus{Healthy: &healthy, Timestamp: now, ModifyIndex: index, Canary: a.canary}
 	rec := a.record
 	d := rec.deploymentOf(a.Job)
 	if d == nil || d.Status != api.DeploymentStatusRunning {
@@ -247,6 +299,23 @@ func (s *Server) verdict(a *alloc, healthy bool) {
 
 // advance ends a deployment whose groups are all healthy, or goes on with it.
 func (s *Server) advance(rec *record, d *deployment) {
+	if d.Status != api.DeploymentStatusRunning {
+		return
+	}
+	waiting := false
+	for _, st := range d.TaskGroups {
+		waits, healthy := canariesLeft(st)
+		if waits && !healthy {
+			return
+		}
+		waiting = waiting || waits
+	}
+	if waiting {
+		if !strings.Contains(d.StatusDescription, "manual") {
+			s.promote(rec, d)
+		}
+		return
+	}
 	for _, st := range d.TaskGroups {
 		if st.HealthyAllocs < st.DesiredTotal {
 			s.evaluate(rec, s.next(), "deployment-watcher")
@@ -256,4 +325,23 @@ func (s *Server) advance(rec *record, d *deployment) {
 	s.end(d, api.DeploymentStatusSuccessful, "Deployment completed successfully")
 	j := rec.versions[0]
 	j.Stable, j.ModifyIndex = new(true), new(s.next())
+}
+
+// routePromote promotes all canaries of a deployment.
+func (s *Server) routePromote(w http.ResponseWriter, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rec := range s.jobs {
+		for _, d := range rec.deployments {
+			if d.ID != id {
+				continue
+			}
+			if d.Status != api.DeploymentStatusRunning {
+				return refuse(http.StatusInternalServerError, "can't promote terminal deployment")
+			}
+			s.promote(rec, d)
+			return reply(w, api.DeploymentUpdateResponse{DeploymentModifyIndex: d.ModifyIndex}, s.index)
+		}
+	}
+	return refuse(http.StatusNotFound, "deployment not found")
 }

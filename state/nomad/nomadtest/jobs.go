@@ -23,6 +23,7 @@ type record struct {
 	allocs      []*alloc // in the order of their creation
 	deployments []*deployment
 	evaluations []*api.Evaluation
+	old         bool // of a Nomad whose system jobs have no deployments
 }
 
 func (rec *record) live() (any, uint64) {
@@ -114,7 +115,7 @@ func (s *Server) register(req *api.JobRegisterRequest) (*api.JobRegisterResponse
 		return nil, err
 	}
 	if rec == nil {
-		rec = &record{submissions: map[uint64]*api.JobSubmission{}}
+		rec = &record{submissions: map[uint64]*api.JobSubmission{}, old: s.opts.NoSystemDeployments}
 		s.jobs[id] = rec
 	}
 	changed := len(rec.versions) == 0 || !sameSpec(rec.versions[0], j)
@@ -213,6 +214,8 @@ func (s *Server) evaluate(rec *record, index uint64, trigger string) *api.Evalua
 	s.reconcile(rec, e)
 	if d := rec.deploymentOf(j); d != nil {
 		e.DeploymentID = d.ID
+	} else if rec.stuck(j) {
+		e.DeploymentID = rec.deployments[len(rec.deployments)-1].ID
 	}
 	e.ModifyIndex, e.ModifyTime = s.next(), time.Now().UnixNano()
 	s.settle(rec)
@@ -236,7 +239,11 @@ func (rec *record) status() string {
 	if j.IsPeriodic() || j.IsParameterized() {
 		return "running"
 	}
-	waiting := len(rec.evaluations) == 0
+	blocked := len(rec.evaluations) > 0 && rec.blocked()
+	if blocked && !isBatch(j) {
+		return "running"
+	}
+	waiting := len(rec.evaluations) == 0 || blocked
 	for _, a := range rec.allocs {
 		if a.DesiredStatus == "run" && !a.ClientTerminalStatus() {
 			return "running"
@@ -247,4 +254,10 @@ func (rec *record) status() string {
 		return "pending"
 	}
 	return "dead"
+}
+
+// blocked: what the live version needs has no place.
+func (rec *record) blocked() bool {
+	e := rec.evaluations[len(rec.evaluations)-1]
+	return e.Status == "blocked" && e.JobModifyIndex == *rec.versions[0].JobModifyIndex
 }

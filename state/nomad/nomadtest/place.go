@@ -14,11 +14,12 @@ type need struct {
 	stop    []*alloc
 	inPlace []*alloc // of an older version that differs in nothing the tasks see
 	destroy []*alloc // to be replaced, as many as may be at once
+	canary  []*alloc // beside which a canary is placed, before any is replaced
 	ignore  int
 }
 
 // changes tells whether a deployment would have something to watch.
-func (n need) changes() bool { return len(n.place)+len(n.inPlace)+len(n.destroy) > 0 }
+func (n need) changes() bool { return len(n.place)+len(n.inPlace)+len(n.destroy)+len(n.canary) > 0 }
 
 // need compares a group's allocations with a job, which may be one that is only
 // planned. At most room of them are destroyed; below 0 is no limit.
@@ -43,7 +44,22 @@ func (rec *record) need(j *api.Job, g *api.TaskGroup, room int) need {
 			n.inPlace = append(n.inPlace, a)
 		}
 	}
+	rec.canaries(j, g, &n)
 	return n
+}
+
+// canaries come first where the group wants them and something is to be replaced.
+func (rec *record) canaries(j *api.Job, g *api.TaskGroup, n *need) {
+	if !rec.watched(j, g) || value(g.Update.Canary) == 0 || len(n.destroy) == 0 {
+		return
+	}
+	if d := rec.deploymentOf(j); d == nil || !d.TaskGroups[*g.Name].Promoted {
+		n.ignore += len(n.destroy)
+		if d == nil {
+			n.canary = n.destroy[:min(len(n.destroy), *g.Update.Canary)]
+		}
+		n.destroy = nil
+	}
 }
 
 // held is which allocation has which index; those that have none go into n.
@@ -54,13 +70,25 @@ func (rec *record) held(j *api.Job, g *api.TaskGroup, count int, n *need) map[in
 		case a.TaskGroup != *g.Name:
 		case a.slot >= count && a.live():
 			n.stop = append(n.stop, a)
+		case a.canary && rec.overdue(a, j):
+			n.stop = append(n.stop, a)
+		case a.canary:
 		case a.holdsSlot(j):
+			if old := held[a.slot]; old != nil && old.live() { // its canary was promoted
+				n.stop = append(n.stop, old)
+			}
 			held[a.slot] = a
 		case isBatch(j) && a.DesiredStatus == api.AllocDesiredStatusRun:
 			n.ignore++ // ended in an older version, which counts here
 		}
 	}
 	return held
+}
+
+// overdue is a canary whose deployment is over.
+func (rec *record) overdue(a *alloc, j *api.Job) bool {
+	d := rec.deploymentOf(j)
+	return a.live() && (*a.Job.Version != *j.Version || d == nil || d.Status != api.DeploymentStatusRunning)
 }
 
 // countOf is how many allocations a job wants of a group, on the one node there is.
@@ -148,7 +176,7 @@ func (s *Server) reconcile(rec *record, e *api.Evaluation) {
 	for _, g := range j.TaskGroups {
 		n := rec.need(j, g, rec.room(j, g))
 		if d != nil && d.Status == api.DeploymentStatusFailed {
-			n.place = nil
+			n.place, n.canary = nil, nil
 		}
 		needs[*g.Name] = n
 	}
@@ -170,13 +198,59 @@ func (s *Server) fulfil(rec *record, g *api.TaskGroup, n need, d *deployment, e 
 		a.ModifyIndex = s.next()
 		s.track(a, d)
 	}
+	if asked := memoryOf(g); asked > nodeMemory && len(n.place)+len(n.destroy)+len(n.canary) > 0 {
+		s.block(rec, g, n, e)
+		return
+	}
 	for _, slot := range n.place {
 		s.place(rec, g, slot, nil, d, e)
+	}
+	for _, a := range n.canary {
+		s.placeCanary(rec, g, a.slot, d, e)
 	}
 	for _, a := range n.destroy {
 		s.stop(a, "alloc is being updated due to job update")
 		next := s.place(rec, g, a.slot, a, d, e)
 		a.NextAllocation = next.ID
+	}
+}
+
+// nodeMemory, in MB, is more than tests ask for, but for those that mean to ask for
+// too much.
+const nodeMemory = 1_000_000
+
+func memoryOf(g *api.TaskGroup) int {
+	sum := 0
+	for _, t := range g.Tasks {
+		sum += value(t.Resources.MemoryMB)
+	}
+	return sum
+}
+
+// block says that a group has no place. What is to be replaced runs on, but for
+// system jobs, whose allocations are stopped first.
+func (s *Server) block(rec *record, g *api.TaskGroup, n need, e *api.Evaluation) {
+	wanted := len(n.place) + len(n.destroy) + len(n.canary)
+	if e.FailedTGAllocs == nil {
+		e.FailedTGAllocs = map[string]*api.AllocationMetric{}
+	}
+	e.FailedTGAllocs[*g.Name] = &api.AllocationMetric{
+		NodesEvaluated: 1, NodesExhausted: 1, NodesAvailable: map[string]int{"dc1": 1},
+		DimensionExhausted: map[string]int{"memory": 1}, CoalescedFailures: max(wanted-1, 0),
+	}
+	e.QueuedAllocations[*g.Name] = wanted
+	if isSystem(rec.versions[0]) {
+		for _, a := range n.destroy {
+			s.stop(a, "alloc is being updated due to job update")
+		}
+	}
+	if e.BlockedEval == "" {
+		b := *e
+		b.ID, b.Status, b.PreviousEval, b.TriggeredBy = uuid.NewString(), "blocked", e.ID, "queued-allocs"
+		b.CreateIndex = s.next()
+		b.ModifyIndex = b.CreateIndex
+		e.BlockedEval, s.evaluations[b.ID] = b.ID, &b
+		rec.evaluations = append(rec.evaluations, &b)
 	}
 }
 
@@ -186,6 +260,14 @@ func (s *Server) stop(a *alloc, why string) {
 	a.ModifyIndex, a.ModifyTime = s.next(), time.Now().UnixNano()
 	stopTimers(a)
 	a.cancel()
+}
+
+// placeCanary places one beside the allocation that it may replace.
+func (s *Server) placeCanary(rec *record, g *api.TaskGroup, slot int, d *deployment, e *api.Evaluation) {
+	a := s.place(rec, g, slot, nil, d, e)
+	a.canary, a.DeploymentStatus = true, &api.AllocDeploymentStatus{Canary: true}
+	st := d.TaskGroups[*g.Name]
+	st.PlacedCanaries = append(st.PlacedCanaries, a.ID)
 }
 
 // place makes an allocation and starts it once the one before it has ended.

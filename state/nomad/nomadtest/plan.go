@@ -31,7 +31,7 @@ func (s *Server) plan(j *api.Job, withDiff bool) (*api.JobPlanResponse, error) {
 	for name, n := range rec.needs(old, j) {
 		resp.Annotations.DesiredTGUpdates[name] = &api.DesiredUpdates{
 			Ignore: uint64(n.ignore), Place: uint64(len(n.place)), Stop: uint64(len(n.stop)),
-			InPlaceUpdate: uint64(len(n.inPlace)), DestructiveUpdate: uint64(len(n.destroy)),
+			InPlaceUpdate: uint64(len(n.inPlace)), DestructiveUpdate: uint64(len(n.destroy)), Canary: uint64(len(n.canary)),
 		}
 	}
 	if withDiff {

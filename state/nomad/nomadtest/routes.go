@@ -59,6 +59,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return s.routeParse(w, r)
 	case strings.HasPrefix(path, "/v1/job/"):
 		return s.routeJob(w, r, strings.TrimPrefix(path, "/v1/job/"))
+	case strings.HasPrefix(path, "/v1/deployment/promote/") && write:
+		return s.routePromote(w, strings.TrimPrefix(path, "/v1/deployment/promote/"))
 	case strings.HasPrefix(path, "/v1/evaluation/"):
 		return s.query(w, r, func() (any, uint64, error) { return s.evaluation(strings.TrimPrefix(path, "/v1/evaluation/")) })
 	case strings.HasPrefix(path, "/v1/allocation/"):

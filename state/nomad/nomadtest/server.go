@@ -30,6 +30,8 @@ type Options struct {
 	PATH string
 	// Namespaces exist besides "default".
 	Namespaces []string
+	// NoSystemDeployments is Nomad before 1.11.
+	NoSystemDeployments bool
 }
 
 // Server is a running Nomad.
