@@ -312,6 +312,24 @@ rollout "p" {
 		},
 	},
 	{
+		"ignore",
+		`rollout "a" {
+  ignore = "meta"
+}
+rollout "b" {
+  ignore = [group["web"].cuont, group["web"].update, nothing.at.all, group["web"].task["t"].config.args[0], group["w"].network[0].port["*"].to, "meta.x", group["*"].task["*"].env, meta.build]
+}`,
+		[]string{
+			"p.hcl:2,12-18: Wrong type; ignore is a list of places such as group[\"web\"].count or meta.build.",
+			`p.hcl:5,25-31: Unknown attribute; Job files have no "cuont" in group. Did you mean "count"?`,
+			`p.hcl:5,33-52: Not a place; group["web"].update is a block: name what in it is to be ignored.`,
+			`p.hcl:5,54-61: Unknown attribute; Job files have no "nothing" in job.`,
+			"p.hcl:5,70-107: Not a place; ignore names whole lists, not the elements of one.",
+			"p.hcl:5,109-145: Not a place; ignore names whole lists, not the elements of one.",
+			"p.hcl:5,145-153: Not a place; A place is written like group[\"web\"].count or group[\"*\"].task[\"*\"].config.image.",
+		},
+	},
+	{
 		"no time",
 		`rollout "r" {
   deadline = "0s"

@@ -16,7 +16,7 @@ type rollout struct {
 }
 
 var rolloutSchema = &hcl.BodySchema{
-	Attributes: []hcl.AttributeSchema{{Name: "strategy"}, {Name: "deadline"}, {Name: "on_failure"}},
+	Attributes: []hcl.AttributeSchema{{Name: "strategy"}, {Name: "deadline"}, {Name: "on_failure"}, {Name: "ignore"}},
 	Blocks:     []hcl.BlockHeaderSchema{{Type: "match"}, {Type: "gate", LabelNames: []string{"kind", "name"}}},
 }
 
@@ -28,6 +28,7 @@ func (d *decoder) rollout(b *hcl.Block) rollout {
 		Strategy:  Strategy(d.oneOf(attrs["strategy"], string(Update), string(Restart))),
 		Deadline:  d.duration(attrs["deadline"]),
 		OnFailure: OnFailure(d.oneOf(attrs["on_failure"], string(Rollback), string(Keep))),
+		Ignore:    d.ignore(attrs["ignore"]),
 	}}
 	first := map[string]hcl.Range{}
 	for _, g := range content.Blocks.OfType("gate") {

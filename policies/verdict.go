@@ -68,8 +68,7 @@ type Verdict struct {
 	Edits    []job.Edit // of all fixable findings together, each once; for job.Apply
 	Conflict string     // why the policies contradict each other, a hold; else empty
 	Rollout  Rollout
-	Selected []string   // the policies whose match selects the job
-	Ignore   []job.Path // places whose differences are not drift
+	Selected []string // the policies whose match selects the job
 }
 
 // Strategy is the way from the old job to the new one.
@@ -99,6 +98,10 @@ type Rollout struct {
 	Deadline  time.Duration // 0: what the job's update block allows, and a minute
 	OnFailure OnFailure
 	Gates     []Gate // beside the deployment gate, which is always on
+
+	// Ignore are places where the live job keeps the value that it has, whatever the
+	// file says: attributes and keys. A label of a group or a task may be AllLabels.
+	Ignore []job.Path
 }
 
 // Gate is one check before or after the change.

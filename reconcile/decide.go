@@ -45,6 +45,7 @@ func Decide(o Observation, s Sync) Plan {
 	decideFile(o, s, &p)
 	row := firstRow(o, s)
 	row.then(o, s, &p)
+	p.Updates = updates(o, p)
 	if h := braked(o, s, &p); h != nil {
 		p = facts(o)
 		p.Condition, p.Reason, p.Hold = Held, h.Reason, h
@@ -61,6 +62,9 @@ func facts(o Observation) Plan {
 		p.File = o.File.Doc.Name
 		p.Findings = append(p.Findings, o.File.Findings...)
 		p.Rollout = o.File.Verdict.Rollout
+		if len(o.File.Ignored) > 0 {
+			p.Notes = append(p.Notes, ignored(o))
+		}
 		if o.File.Spec != nil {
 			p.Warnings = o.File.Spec.Warnings
 			p.Variables = variables(o.File.Spec)
@@ -83,10 +87,30 @@ func facts(o Observation) Plan {
 	if o.File != nil && o.File.Spec != nil {
 		p.change.localParse = o.File.Spec.UsesFS || o.File.Spec.JSON()
 		if o.File.Desired != nil {
-			p.change.fileJob, p.change.fileSource = o.File.Desired, desiredSubmission(o)
+			p.change.fileJob, p.change.fileSource = o.File.Written, desiredSubmission(o)
 		}
 	}
 	return p
+}
+
+func ignored(o Observation) string {
+	places := make([]string, len(o.File.Ignored))
+	for i, p := range o.File.Ignored {
+		places[i] = p.String()
+	}
+	return fmt.Sprintf("rollout %q ignores what differs at %s", o.File.Verdict.Rollout.Name, strings.Join(places, ", "))
+}
+
+// updates are what the scheduler says of the job that is to be registered. After a
+// stop they are others.
+func updates(o Observation, p Plan) []string {
+	switch {
+	case !p.Will(Register), o.Live == nil, o.Live.State.Stopped, p.Rollout.Strategy == policies.Restart:
+		return nil
+	case p.change.register == o.Live.Fixed:
+		return o.Live.FixedUpdates
+	}
+	return o.Live.Updates
 }
 
 // unfixable: what policies could fix, if only the job could be edited.

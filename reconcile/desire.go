@@ -28,9 +28,19 @@ func (p *Planner) desire(o *Observation) {
 	}
 	f := o.File
 	o.Held = f.Check(p.Policies, o.ID, live)
-	if f.Desired != nil {
-		f.Desired = keepScaledCounts(f.Desired, live)
+	if f.Written = f.Desired; f.Desired == nil || live == nil {
+		return
 	}
+	f.Desired = keepScaledCounts(f.Desired, live)
+	if o.Held != nil || o.Live.Fixed == nil {
+		return
+	}
+	desired, kept, err := keepIgnored(f.Desired, o.Live.Fixed, f.Verdict.Rollout.Ignore)
+	if err != nil {
+		o.Held = &Hold{Reason: err.Error(), Next: "take that place out of `ignore` in the rollout"}
+		return
+	}
+	f.Desired, f.Ignored = desired, kept
 }
 
 // Check holds a file that parses against the policies: what they find and where,

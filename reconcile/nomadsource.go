@@ -214,7 +214,11 @@ func submittedFlag(sub *api.JobSubmission, name string) (string, bool) {
 // dry-run has the last word.
 func (p *Planner) unlike(ctx context.Context, l *Live, f *jobspec.File) (string, error) {
 	id := job.IDOf(l.Job)
-	j := startable(keepScaledCounts(inNamespace(f.Job, id), l.Job), l)
+	j, _, err := keepIgnored(keepScaledCounts(inNamespace(f.Job, id), l.Job), l.Job, l.Verdict.Rollout.Ignore)
+	if err != nil {
+		return "", err
+	}
+	j = startable(j, l)
 	if job.IDOf(j) != id {
 		return "the job's ID and namespace, which are " + job.IDOf(j).String(), nil
 	}

@@ -57,8 +57,10 @@ type File struct {
 	Doc      source.Document
 	Spec     *jobspec.File
 	Verdict  policies.Verdict
-	Desired  *api.Job // the file job + the edits of its findings
-	After    []byte   // the file's bytes with those edits; Doc.Bytes where there are none
+	Written  *api.Job   // the file job + the edits of its findings
+	Desired  *api.Job   // Written, with what is the live job's own to say: scaled counts, and what a rollout ignores
+	Ignored  []job.Path // ... of the latter what differs
+	After    []byte     // the file's bytes with those edits; Doc.Bytes where there are none
 	Findings []Finding
 
 	Diagnostics hcl.Diagnostics // what is wrong or odd with the file
@@ -77,11 +79,12 @@ type Live struct {
 	Findings    []Finding
 
 	// What a register would change, by Nomad's dry-runs.
-	Diff      []Change           // of the desired job against the live one
-	Differs   bool               // the dry-run of the desired job shows a difference
-	OnlyFixes bool               // ... and the same as that of Fixed: nothing else differs
-	Fixed     *api.Job           // the live spec + the edits of its own findings; nil without findings
-	FixedDiff []Change           // of Fixed against the live job
-	Submitted *api.JobSubmission // Fixed's submission: the live one's source, edited alike
-	Redundant bool               // Fixed shows no difference: nothing to register
+	Diff         []Change           // of the desired job against the live one
+	Differs      bool               // the dry-run of the desired job shows a difference
+	Updates      []string           // what the scheduler would do for the desired job, in words by group
+	OnlyFixes    bool               // ... and the same as that of Fixed: nothing else differs
+	Fixed        *api.Job           // the live spec + the edits of its own findings; nil without findings
+	FixedUpdates []string           // as Updates, for Fixed
+	Submitted    *api.JobSubmission // Fixed's submission: the live one's source, edited alike
+	Redundant    bool               // Fixed shows no difference: nothing to register
 }

@@ -81,6 +81,7 @@ type Plan struct {
 	Findings  []Finding
 	FileDiff  string // unified; empty where the file stays
 	LiveDiff  []Change
+	Updates   []string   // what Nomad's scheduler would do to allocations at once, by group; empty where nothing is registered over a live job
 	Live      *LiveState // nil where Nomad does not know the job
 	Actions   []Action
 	Left      []string // what stays undone and what to type for it

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -22,7 +24,7 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	l := o.Live
 	var fixes *api.JobDiff
 	if !l.Redundant {
-		diff, err := dryRun(ctx, p.Nomad, l.Fixed)
+		diff, updates, err := dryRunAnnotated(ctx, p.Nomad, l.Fixed)
 		if o.By != nil && refused(ctx, err) {
 			o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the job with its fixes: %v", err), Next: "register it from a job file that Nomad accepts, or mend the policy"}
 			return nil
@@ -30,7 +32,7 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 		if err != nil {
 			return err
 		}
-		fixes = diff
+		fixes, l.FixedUpdates = diff, updates
 		l.Redundant = isNone(diff)
 	}
 	if o.File == nil || o.File.Desired == nil {
@@ -40,10 +42,11 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 		}
 		return p.previewAlone(ctx, o)
 	}
-	desired, err := dryRun(ctx, p.Nomad, startable(o.File.Desired, l))
+	desired, updates, err := dryRunAnnotated(ctx, p.Nomad, startable(o.File.Desired, l))
 	if err != nil {
 		return err
 	}
+	l.Updates = updates
 	l.Differs = !isNone(desired)
 	l.OnlyFixes = fixes != nil && sameDiff(desired, fixes)
 	l.Diff = changes(l, o.File.Desired, fixes, desired)
@@ -85,11 +88,43 @@ func refused(ctx context.Context, err error) bool {
 }
 
 func dryRun(ctx context.Context, n Nomad, j *api.Job) (*api.JobDiff, error) {
+	diff, _, err := dryRunAnnotated(ctx, n, j)
+	return diff, err
+}
+
+func dryRunAnnotated(ctx context.Context, n Nomad, j *api.Job) (*api.JobDiff, []string, error) {
 	resp, err := n.Plan(ctx, j)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return resp.Diff, nil
+	return resp.Diff, updatesOf(resp.Annotations), nil
+}
+
+// updatesOf is what the scheduler would do to the allocations of each group now.
+func updatesOf(a *api.PlanAnnotations) []string {
+	if a == nil {
+		return nil
+	}
+	var out []string
+	for _, group := range slices.Sorted(maps.Keys(a.DesiredTGUpdates)) {
+		u := a.DesiredTGUpdates[group]
+		var parts []string
+		for _, part := range []struct {
+			n    uint64
+			what string
+		}{
+			{u.Place, "to start"}, {u.Stop, "to stop"}, {u.Migrate, "to move"}, {u.Canary, "to start as canaries"},
+			{u.InPlaceUpdate, "to update in place"}, {u.DestructiveUpdate, "to replace"}, {u.Preemptions, "of others to preempt"},
+		} {
+			if part.n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+			}
+		}
+		if len(parts) > 0 {
+			out = append(out, fmt.Sprintf("group %q: %s", group, strings.Join(parts, ", ")))
+		}
+	}
+	return out
 }
 
 // findingsOnly is the live diff of a job without a file.
@@ -132,20 +167,35 @@ func isNone(d *api.JobDiff) bool {
 	if d == nil {
 		return true
 	}
-	if len(d.Fields) > 0 || len(d.Objects) > 0 {
+	if !isEmpty("Edited", d.Fields, d.Objects) {
 		return false
 	}
 	for _, g := range d.TaskGroups {
-		if g.Type != "None" && (len(g.Fields) > 0 || len(g.Objects) > 0 || g.Type == "Added" || g.Type == "Deleted") {
+		if !isEmpty(g.Type, g.Fields, g.Objects) {
 			return false
 		}
 		for _, t := range g.Tasks {
-			if t.Type != "None" && (len(t.Fields) > 0 || len(t.Objects) > 0 || t.Type == "Added" || t.Type == "Deleted") {
+			if !isEmpty(t.Type, t.Fields, t.Objects) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// isEmpty: what is added or deleted counts even without a field; what is edited only
+// where something in it is.
+func isEmpty(kind string, fields []*api.FieldDiff, objects []*api.ObjectDiff) bool {
+	switch kind {
+	case "None":
+		return true
+	case "Added", "Deleted":
+		return false
+	}
+	changed := func(f *api.FieldDiff) bool { return f.Type != "None" }
+	return !slices.ContainsFunc(fields, changed) && !slices.ContainsFunc(objects, func(o *api.ObjectDiff) bool {
+		return !isEmpty(o.Type, o.Fields, o.Objects)
+	})
 }
 
 // sameDiff leaves out Updates and Annotations, which are the scheduler's moment

@@ -79,10 +79,8 @@ func nothingToRun(j *api.Job) (string, bool) {
 		return "the job is stopped", true
 	case j.Periodic != nil || j.ParameterizedJob != nil:
 		return "takes effect at the next launch", true
-	case j.Type == nil || *j.Type == api.JobTypeService:
-		if Count(j) == 0 {
-			return "count is 0, nothing to run", true
-		}
+	case Count(j) == 0:
+		return "count is 0, nothing to run", true
 	}
 	return "", false
 }

@@ -95,6 +95,9 @@ func (p *page) liveDiff(plan reconcile.Plan) {
 	for _, c := range plan.LiveDiff {
 		p.change(c)
 	}
+	for _, u := range plan.Updates {
+		p.para(4, "Nomad: ", dim, u)
+	}
 }
 
 func (p *page) change(c reconcile.Change) {

@@ -96,7 +96,9 @@ type plannedJob struct {
 	Findings  []finding          `json:"findings"`
 	FileDiff  string             `json:"file_diff"`
 	LiveDiff  []change           `json:"live_diff"`
+	Updates   []string           `json:"updates"` // what Nomad's scheduler would do at once, by group
 	Gates     []string           `json:"gates"`
+	Notes     []string           `json:"notes"` // what a reader should know
 	Left      []string           `json:"left"` // what stays undone and what to type for it
 	Hold      *hold              `json:"hold"`
 }
@@ -142,7 +144,7 @@ func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipp
 			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Source: p.Source, Condition: string(p.Condition),
 			Reason: redactProse(p.Reason), Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
 			Findings: findings(p.Findings), FileDiff: redactDiff(p.FileDiff), LiveDiff: changes(p.LiveDiff),
-			Gates: gateTitles(p), Left: redactAll(p.Left), Hold: holdOf(p.Hold),
+			Updates: orEmpty(p.Updates), Gates: gateTitles(p), Notes: redactAll(p.Notes), Left: redactAll(p.Left), Hold: holdOf(p.Hold),
 		})
 	}
 	return encode(w, doc)

@@ -103,7 +103,7 @@ func TestJSONKeys(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	keys := []string{"actions", "condition", "file", "file_diff", "findings", "gates", "hold", "id", "left", "live_diff", "namespace", "reason", "strategy"}
+	keys := []string{"actions", "condition", "file", "file_diff", "findings", "gates", "hold", "id", "left", "live_diff", "namespace", "notes", "reason", "strategy", "updates"}
 	if d := cmp.Diff(keys, slices.Sorted(maps.Keys(got.Jobs[0]))); d != "" || got.FormatVersion != "1.0" {
 		t.Errorf("version %q, keys:\n%s", got.FormatVersion, d)
 	}
