@@ -325,7 +325,7 @@ rollout "b" {
 			`p.hcl:5,33-52: Not a place; group["web"].update is a block: name what in it is to be ignored.`,
 			`p.hcl:5,54-61: Unknown attribute; Job files have no "nothing" in job.`,
 			"p.hcl:5,70-107: Not a place; ignore names whole lists, not the elements of one.",
-			"p.hcl:5,109-145: Not a place; ignore names whole lists, not the elements of one.",
+			"p.hcl:5,109-143: Not a place; ignore names whole lists, not the elements of one.",
 			"p.hcl:5,145-153: Not a place; A place is written like group[\"web\"].count or group[\"*\"].task[\"*\"].config.image.",
 		},
 	},

@@ -99,7 +99,7 @@ type plannedJob struct {
 	Updates   []string           `json:"updates"` // what Nomad's scheduler would do at once, by group
 	Gates     []string           `json:"gates"`
 	Notes     []string           `json:"notes"` // what a reader should know
-	Left      []string           `json:"left"` // what stays undone and what to type for it
+	Left      []string           `json:"left"`  // what stays undone and what to type for it
 	Hold      *hold              `json:"hold"`
 }
 
