@@ -17,18 +17,22 @@ func keepIgnored(desired, live *api.Job, ignore []job.Path) (*api.Job, []job.Pat
 	if live == nil || len(ignore) == 0 {
 		return desired, nil, nil
 	}
+	filled := job.Clone(desired) // what Nomad fills in differs from nothing
+	filled.Canonicalize()
 	var edits []job.Edit
 	var kept []job.Path
 	for _, p := range expanded(ignore, desired, live) {
 		have, isThere := job.At(live, p)
-		want, isWanted := job.At(desired, p)
+		want, isWanted := job.At(filled, p)
 		switch {
 		case !isThere && !isWanted, isThere && isWanted && have.RawEquals(want):
 			continue
 		case isThere:
 			edits = append(edits, job.Edit{Path: p, Op: job.Set, Value: have})
-		default:
+		case present(desired, p):
 			edits = append(edits, job.Edit{Path: p, Op: job.Remove, Value: want})
+		default:
+			continue
 		}
 		kept = append(kept, p)
 	}
@@ -70,6 +74,11 @@ func inGroup(p job.Path, desired, live *api.TaskGroup) []job.Path {
 		}
 	}
 	return out
+}
+
+func present(j *api.Job, p job.Path) bool {
+	_, ok := job.At(j, p)
+	return ok
 }
 
 func labelled(s job.Step, name string) bool { return s.Key == policies.AllLabels || s.Key == name }

@@ -34,6 +34,7 @@ func TestIgnore(t *testing.T) {
 	w.edit(`"-E", `, "")
 	w.run()
 	w.changed()
+	w.policy = strings.Replace(w.policy, `ignore = [`, `ignore = [group["*"].task["*"].resources.cpu, `, 1) // nobody has set it
 	p := w.plan()
 	if p.Condition != reconcile.InSync || len(p.LiveDiff) > 0 || p.Does() {
 		t.Errorf("%s %s %v", p.Condition, p.Reason, p.LiveDiff)
