@@ -197,7 +197,7 @@ func ReadLive(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
 		return nil, err
 	}
 	live.State = stateOf(j, live.Allocations)
-	if live.State.Waits, err = waits(ctx, n, live); err != nil {
+	if err = awaitCanaries(ctx, n, live); err != nil {
 		return nil, err
 	}
 	if live.State.Why == "" {
@@ -207,19 +207,25 @@ func ReadLive(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
 	return live, err
 }
 
-// waits asks for the deployment of a job only where it may need a person.
-func waits(ctx context.Context, n Nomad, live *Live) (string, error) {
+// awaitCanaries asks for the deployment of a job only where it may need a person, or
+// may have ended with allocations of an older version: these run and say nothing.
+func awaitCanaries(ctx context.Context, n Nomad, live *Live) error {
 	j := live.Job
 	if value(j.Stable) || live.State.Stopped || !slices.ContainsFunc(j.TaskGroups, hasCanaries) {
-		return "", nil
+		return nil
 	}
 	list, _, err := n.Deployments(ctx, job.IDOf(j), 0)
 	for _, d := range list {
-		if d.JobSpecModifyIndex == value(j.JobModifyIndex) {
-			return gates.Waits(d), err
+		if d.JobSpecModifyIndex != value(j.JobModifyIndex) {
+			continue
 		}
+		live.State.Waits = gates.Waits(d)
+		if d.Status == api.DeploymentStatusFailed && live.State.Why == "" {
+			live.State.Why = fmt.Sprintf("deployment %s failed: %s", short(d.ID), strings.TrimSuffix(d.StatusDescription, "."))
+		}
+		break
 	}
-	return "", err
+	return err
 }
 
 func hasCanaries(g *api.TaskGroup) bool { return g.Update != nil && value(g.Update.Canary) > 0 }

@@ -217,7 +217,14 @@ func (s Saved) Against(now Saved) Stale {
 }
 
 func goneJob(then SavedJob) StaleJob {
-	return StaleJob{ID: then.ID, Moved: []Part{MovedFile}, Planned: then.Actions, Reason: "it is gone: no job file declares it any more"}
+	return StaleJob{ID: then.ID, Moved: []Part{MovedFile}, Planned: then.Actions, Reason: goneText(then)}
+}
+
+func goneText(then SavedJob) string {
+	if then.File == "" {
+		return "it is gone: no source \"nomad\" names it any more, or Nomad does not know it"
+	}
+	return "it is gone: no job file declares it any more"
 }
 
 func newJob(j SavedJob) StaleJob {
@@ -290,6 +297,10 @@ func movedText(j StaleJob, then, now SavedJob) string {
 
 func partText(p Part, j StaleJob, then, now SavedJob) string {
 	switch {
+	case p == MovedFile && then.File == "" && now.File == "":
+		return "the source that Nomad keeps changed"
+	case p == MovedFile && then.File == "":
+		return "it is in " + now.File + " now"
 	case p == MovedFile && now.File == "":
 		return then.File + " is gone"
 	case p == MovedFile && then.File != now.File:

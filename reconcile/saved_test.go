@@ -37,6 +37,26 @@ func planned() reconcile.Saved {
 	}
 }
 
+// A job that a source "nomad" names has no file whose name could be told.
+func TestAgainstWithoutFile(t *testing.T) {
+	t.Parallel()
+	then := planned()
+	then.Jobs[0].File = ""
+	for want, change := range map[string]func(*reconcile.Saved){
+		"the source that Nomad keeps changed":                                        func(now *reconcile.Saved) { now.Jobs[0].Basis.File = "g" },
+		"it is in jobs/web.hcl now":                                                  func(now *reconcile.Saved) { now.Jobs[0].File = "jobs/web.hcl" },
+		`it is gone: no source "nomad" names it any more, or Nomad does not know it`: func(now *reconcile.Saved) { now.Jobs = nil },
+	} {
+		now := planned()
+		now.Jobs[0].File = ""
+		change(&now)
+		stale := then.Against(now)
+		if len(stale.Jobs) != 1 || stale.Jobs[0].Reason != want {
+			t.Errorf("%+v, want %q", stale.Jobs, want)
+		}
+	}
+}
+
 func TestAgainst(t *testing.T) {
 	t.Parallel()
 	idle := func(id string) reconcile.SavedJob {

@@ -11,6 +11,7 @@ import (
 
 	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/config"
+	"nomad-reconcile/policies"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
@@ -119,6 +120,12 @@ func (in *invocation) stateOf(configFile string) (*project, *history.Store, erro
 // undeclared are the names that no job file and no run has. Where not every file can
 // be read, nobody knows, and none is.
 func (in *invocation) undeclared(c *config.Config, store *history.Store) []string {
+	byNomad := func(name string) bool {
+		bare, _, _ := strings.Cut(name, "@")
+		return slices.ContainsFunc(c.Nomads, func(s config.NomadSource) bool {
+			return policies.Glob(s.Jobs, bare) && !policies.Glob(s.Exclude, bare)
+		})
+	}
 	var known []job.ID
 	runs, err := store.Runs(nil)
 	for _, r := range runs {
@@ -139,7 +146,7 @@ func (in *invocation) undeclared(c *config.Config, store *history.Store) []strin
 	}
 	var out []string
 	for _, name := range in.args {
-		if !slices.ContainsFunc(known, history.Suspension{Job: name}.Holds) {
+		if !byNomad(name) && !slices.ContainsFunc(known, history.Suspension{Job: name}.Holds) {
 			out = append(out, name)
 		}
 	}

@@ -93,7 +93,7 @@ func stopped(p *Page) *cause {
 	if !p.Live.State.Stopped {
 		return nil
 	}
-	if p.Plan != nil && p.Plan.File != "" && !p.Bare {
+	if p.Plan != nil && (p.Plan.File != "" || p.Plan.Source != "") && !p.Bare {
 		return &cause{Held, "an operator stopped it; reconcile does not start it by itself", []Step{p.reconcile("apply -start", "starts it, with the fixes of the policies")}}
 	}
 	return &cause{Held, "an operator stopped it", []Step{p.nomad("job start", p.ID.Name, "starts what was registered last")}}
@@ -367,7 +367,7 @@ func notDeployed(p *Page) *cause {
 
 func notPromoted(p *Page) *cause {
 	if d := p.Deployment; d != nil && d.StatusDescription == "Deployment is running but requires manual promotion" {
-		return &cause{Ill, "its canaries run and wait for promotion: the rest keeps the old version", []Step{
+		return &cause{Held, "its canaries run and wait for promotion: the rest keeps the old version", []Step{
 			p.nomad("deployment promote", short(d.ID), "go on with the new version"), p.nomad("deployment fail", short(d.ID), "or give it up"),
 		}}
 	}

@@ -116,7 +116,13 @@ func TestExamine(t *testing.T) {
 		"not registered, denied": {func(f *doctor.Facts) {
 			f.Live, f.Plan.Condition, f.Plan.Findings = nil, reconcile.Denied, []reconcile.Finding{finding(false)}
 		}, "ill: Nomad does not know the job: it was never registered, or was purged, and a policy that has no fix keeps its file from being registered", []string{"reconcile plan web"}},
-		"stopped":             {func(f *doctor.Facts) { f.Live.State.Stopped = true }, "held: an operator stopped it; reconcile does not start it by itself", []string{"reconcile apply -start web"}},
+		"stopped": {func(f *doctor.Facts) { f.Live.State.Stopped = true }, "held: an operator stopped it; reconcile does not start it by itself", []string{"reconcile apply -start web"}},
+		"stopped, without a file": {func(f *doctor.Facts) {
+			f.Live.State.Stopped, f.Plan.File, f.Plan.Source = true, "", "nomad:default/web"
+		}, "held: an operator stopped it; reconcile does not start it by itself", []string{"reconcile apply -start web"}},
+		"fixable, without a file": {all(fixable, func(f *doctor.Facts) {
+			f.Plan.File, f.Plan.Source, f.Plan.Actions = "", "nomad:default/web", []reconcile.Action{reconcile.Register}
+		}), "fine: it runs, and breaks its policies: 1 finding to fix", []string{applies}},
 		"stopped, bare":       {func(f *doctor.Facts) { f.Live.State.Stopped, f.Bare = true, true }, "held: an operator stopped it", []string{"nomad job start web"}},
 		"stopped, no plan":    {func(f *doctor.Facts) { f.Live.State.Stopped, f.Plan = true, nil }, "held: an operator stopped it", []string{"nomad job start web"}},
 		"sudo, the runbook":   {all(broken(refused), fixable, sudo(preserving(gates.SudoSays{Allowed: true, NoPasswd: true}))), "ill: task t: sudo refuses to preserve the environment, which jobs/web.hcl:47:17 asks of it; sudoers gives app no SETENV for it", []string{applies}},
@@ -148,7 +154,7 @@ func TestExamine(t *testing.T) {
 		"unhealthy": {all(deployment("failed", "Failed due to unhealthy allocations"), func(f *doctor.Facts) {
 			f.Allocations[0].DeploymentStatus = &api.AllocDeploymentStatus{Healthy: new(false)}
 		}), "ill: its tasks run, but allocation a1 is not healthy: Failed due to unhealthy allocations", []string{"nomad alloc checks a1", "nomad alloc logs -stderr a1"}},
-		"canaries": {deployment("running", "Deployment is running but requires manual promotion"), "ill: its canaries run and wait for promotion: the rest keeps the old version", []string{"nomad deployment promote d1234567", "nomad deployment fail d1234567"}},
+		"canaries": {deployment("running", "Deployment is running but requires manual promotion"), "held: its canaries run and wait for promotion: the rest keeps the old version", []string{"nomad deployment promote d1234567", "nomad deployment fail d1234567"}},
 		"degraded, scheduler": {func(f *doctor.Facts) {
 			f.Live.State.Why, f.Evaluations = "0 of 1 allocations are placed", []*api.Evaluation{{Status: "failed", StatusDescription: "maximum attempts reached (5)."}}
 		}, "ill: 0 of 1 allocations are placed; the newest evaluation failed: maximum attempts reached (5)", []string{"nomad job status web"}},

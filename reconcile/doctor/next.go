@@ -18,6 +18,10 @@ func (p *Page) mend() []Step {
 		return nil
 	case plan.Hold != nil:
 		return []Step{p.reconcile("plan", plan.Hold.Next)}
+	case plan.Source != "" && plan.Does():
+		return []Step{p.reconcile("apply", doing(plan))}
+	case plan.Source != "" && len(plan.Left) > 0:
+		return []Step{p.reconcile("plan", plan.Left[0])}
 	case plan.File == "" && fixable(plan):
 		return []Step{p.reconcile("check -live", "what its policies ask for; no job file of the sources declares it, so mend it where it is kept")}
 	case plan.File == "":
