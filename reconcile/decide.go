@@ -225,9 +225,13 @@ func failedRevision(o Observation) *Hold {
 	if o.Failed == nil {
 		return nil
 	}
+	what := "file"
+	if o.By != nil {
+		what = "job"
+	}
 	return &Hold{
 		Reason: fmt.Sprintf("this revision failed already in run %s: %s", o.Failed.ID, o.Failed.Reason),
-		Next:   fmt.Sprintf("change the file or the policies, or try it once more: reconcile apply %s", o.ID),
+		Next:   fmt.Sprintf("change the %s or the policies, or try it once more: reconcile apply %s", what, o.ID),
 	}
 }
 

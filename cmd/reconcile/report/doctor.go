@@ -36,6 +36,9 @@ func Doctor(w io.Writer, d doctor.Page, s Style) {
 	p.list("No place:", yellow, d.Placement)
 	p.asked(d.Gates)
 	p.list("Cannot tell:", yellow, d.Unknown)
+	if d.Plan != nil { // suspended, say: why nothing mends it
+		p.list("Note:", cyan, d.Plan.Notes)
+	}
 	p.next(d.Next)
 	p.flush(w)
 }
