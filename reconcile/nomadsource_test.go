@@ -190,6 +190,28 @@ rollout "web" {
 	}
 }
 
+// A job that had no file when the run was made may have one now: it is not touched, and
+// the plan says so.
+func TestRollbackBesideANewFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "policy \"env\" {\n fix = true\n env {\n values = { LOG_LEVEL = \"debug\" }\n }\n}\n")
+	w.edit(`"-E", `, "")
+	w.run()
+	text := w.read()
+	if err := os.Remove(w.file); err != nil {
+		t.Fatal(err)
+	}
+	w.nomads = []reconcile.NomadSource{{Name: "running", Jobs: []string{"*"}}}
+	run := w.apply()
+	for _, want := range []int{0, 1} {
+		plan, err := w.planner().PlanRollback(w.ctx(), run.ID)
+		if err != nil || !plan.Does() || len(plan.Notes) != want {
+			t.Fatalf("%v %v, want %d notes", err, plan.Notes, want)
+		}
+		w.write("jobs/web.hcl", text, 0o640)
+	}
+}
+
 // asked counts what a Nomad is asked for.
 type asked struct {
 	reconcile.Nomad

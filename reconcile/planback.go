@@ -150,11 +150,26 @@ func (b *back) plan(ctx context.Context) (Plan, error) {
 	if err := b.job(ctx, &plan); err != nil {
 		return Plan{}, err
 	}
+	if err := b.noteFile(&plan); err != nil {
+		return Plan{}, err
+	}
 	plan.Condition, plan.Reason = InSync, "file and job are as they were before the run"
 	if plan.Does() {
 		plan.Condition, plan.Reason = OutOfSync, "back to before run "+b.past.ID
 	}
 	return plan, nil
+}
+
+// noteFile: a job that had no file then may have one now, which nobody asked to change.
+func (b *back) noteFile(plan *Plan) error {
+	if b.past.Source == "" {
+		return nil
+	}
+	files, err := b.Declared()
+	if name, ok := files[b.past.Job]; ok {
+		plan.Notes = append(plan.Notes, name+" declares the job now and stays as it is: the live job will differ from it")
+	}
+	return err
 }
 
 func held(p Plan, reason, next string) Plan {

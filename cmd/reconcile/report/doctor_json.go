@@ -24,6 +24,7 @@ type doctorDoc struct {
 	Placement     []string   `json:"placement"`
 	Deployment    *deployDoc `json:"deployment"`
 	Gates         []gateDoc  `json:"gates"`
+	Notes         []string   `json:"notes"` // of the plan: what keeps the agent from it, ...
 	Unknown       []string   `json:"unknown"`
 	Next          []nextStep `json:"next"`
 }
