@@ -63,8 +63,11 @@ func runApply(in *invocation) int {
 	if s.config.State.KeepFor > 0 {
 		_ = s.store.Prune(ctx) // what is left over is tried again by the next
 	}
+	if runs = append(settled, runs...); len(runs) == 0 && applyCode != exitOK && !f.json {
+		return worst(code, settleCode, applyCode) // the error has said it all
+	}
 	// A job that is denied keeps its code also where its file got other fixes.
-	return worst(code, settleCode, applyCode, planCode(plans, false), in.showRuns(append(settled, runs...), f.json))
+	return worst(code, settleCode, applyCode, planCode(plans, false), in.showRuns(runs, f.json))
 }
 
 func (in *invocation) showRuns(runs []history.Run, asJSON bool) int {

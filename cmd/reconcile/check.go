@@ -172,7 +172,7 @@ func (in *invocation) fixFiles(ctx context.Context, p *project, plans []reconcil
 		case err != nil:
 			codes = append(codes, in.fail(fmt.Errorf("fixing %s: %w", plan.File, err)))
 		case run.Result != history.Converged:
-			codes = append(codes, in.fail(fmt.Errorf("fixing %s: %s", plan.File, run.Reason)))
+			codes = append(codes, in.fail(fmt.Errorf("fixing %s: %s: mend that, then run the same command again", plan.File, run.Reason)))
 		default:
 			in.printErr("Fixed %s; its old bytes are in %s.\n", plan.File, run.Backup)
 		}

@@ -136,7 +136,7 @@ func ownDouble(bin string) (string, func(), error) {
 }
 
 // realAgent is one for all plays: they differ in the names of their jobs.
-func realAgent(t *testing.T) aNomad {
+func realAgent(t testing.TB) aNomad {
 	t.Helper()
 	binary := agent.Find(os.Getenv("NOMAD_BIN"))
 	if binary == "" {
@@ -273,7 +273,7 @@ type stage struct {
 	before, after []byte // the job file
 }
 
-func newPlay(t *testing.T, sc scenario, name string) (*stage, error) {
+func newPlay(t testing.TB, sc scenario, name string) (*stage, error) {
 	p := &stage{scenario: sc, name: name, dir: t.TempDir()}
 	if err := copyWorld(p.dir); err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func TestServiceGate(t *testing.T) {
 		{"web", soon + "instances = 3", change, "failed: not within 100ms: service web is registered for 2 of 3 allocations"},
 		{"web", soon + "checks = false", change, "passed: service web is registered for 2 of 2 allocations"},
 		{"web", soon, other, "failed: not within 100ms: service web is registered for 0 of 1 allocations"},
-		{"sick", soon, other, `failed: not within 100ms: service sick is registered for 1 of 1 allocations, and check "alive" in allocation ALLOC is failure: nomad: http 503 service unavailable`},
+		{"sick", soon, other, `failed: not within 100ms: service sick is registered for 1 of 1 allocations, and check "alive" in allocation ALLOC is failure: { "error": "no database", "password": (redacted) }`},
 		{"sick", soon + "checks = false", other, "passed: service sick is registered for 1 of 1 allocations"},
 	} {
 		if got := verdictOf(Run(t.Context(), c, tt.change, gate(t, "service", tt.name, tt.src)), short(allocs[0].ID), "ALLOC"); got != tt.want {

@@ -35,6 +35,7 @@ var (
 	uuids     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	indices   = regexp.MustCompile(`((?:modify )?index:?) [1-9][0-9]*`)
 	restarts  = regexp.MustCompile(`restarting in \S+`)
+	launches  = regexp.MustCompile(`/(dispatch|periodic)-[0-9]{10}(-[0-9a-f]{8})?`)
 	addresses = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 )
 
@@ -43,6 +44,7 @@ func plain(text string) string {
 	text = uuids.ReplaceAllString(text, "UUID")
 	text = indices.ReplaceAllString(text, "$1 N")
 	text = restarts.ReplaceAllString(text, "restarting in DELAY")
+	text = launches.ReplaceAllString(text, "/$1-LAUNCH")
 	return addresses.ReplaceAllString(text, "ADDRESS")
 }
 

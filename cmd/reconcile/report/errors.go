@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -113,6 +114,9 @@ func Error(w io.Writer, err error, s Style) {
 	}
 	if fault, ok := errors.AsType[*nomad.Error](err); ok && fault.Hint != "" {
 		p.para(0, "Next:  ", cyan, fault.Hint)
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		p.para(0, "Next:  ", cyan, "make room on that disk, then run the same command again")
 	}
 	p.flush(w)
 }

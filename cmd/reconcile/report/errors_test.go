@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -29,6 +31,7 @@ func TestError(t *testing.T) {
 		&history.BusyError{Job: id("web"), PID: 42},
 		&reconcile.StaleError{Job: id("token"), What: "jobs/token.hcl changed"},
 		errors.Join(context.Canceled, nil, open),
+		fmt.Errorf("recording a run: %w; nothing was changed", &fs.PathError{Op: "write", Path: ".reconcile/run.json", Err: syscall.ENOSPC}),
 	} {
 		report.Error(&b, err, report.Style{Width: 80})
 	}

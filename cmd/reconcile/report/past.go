@@ -53,7 +53,7 @@ func (p *page) facts(r history.Run, now time.Time) {
 	fact("policies", r.Basis.Policies)
 	fact("file", r.File)
 	fact("backup", r.Backup)
-	if r.VersionAfter != r.VersionBefore {
+	if r.Result != "" && r.VersionAfter != r.VersionBefore {
 		fact("version", fmt.Sprintf("%d -> %d", r.VersionBefore, r.VersionAfter))
 	}
 }

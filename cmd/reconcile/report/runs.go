@@ -70,7 +70,7 @@ func (p *page) run(r history.Run) {
 		p.fact("file", r.File)
 		p.fact("backup", r.Backup)
 	}
-	if r.VersionAfter != r.VersionBefore {
+	if r.Result != "" && r.VersionAfter != r.VersionBefore { // of an open run nobody has recorded it yet
 		p.fact("version", fmt.Sprintf("%d -> %d", r.VersionBefore, r.VersionAfter))
 	}
 	for _, g := range r.Gates {
@@ -116,7 +116,11 @@ func nextOf(r history.Run) string {
 	case history.Held:
 		return fmt.Sprintf("do what it waits for, or: reconcile rollback %s   (undoes it)", r.ID)
 	case history.RolledBack:
-		return fmt.Sprintf("mend what the gate saw, then: reconcile apply %s", r.Job)
+		what := "that" // a full disk, a refusal: the reason tells
+		if r.FailedGate() {
+			what = "what the gate saw"
+		}
+		return fmt.Sprintf("mend %s, then: reconcile apply %s", what, r.Job)
 	case history.Failed:
 		return fmt.Sprintf("look with: nomad job status %s; undo with: reconcile rollback %s", r.Job.Name, r.ID)
 	case "":

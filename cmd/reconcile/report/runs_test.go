@@ -22,7 +22,7 @@ func runs() []history.Run {
 		{ID: "20260204T083000Z-1", Job: id("orchestrator"), Kind: "apply", File: "jobs/orchestrator.hcl", Started: start, Ended: start.Add(34400 * time.Millisecond), VersionBefore: 3, VersionAfter: 5, Backup: backup, Result: history.Converged, Steps: steps, Gates: gates},
 		{ID: "20260203T083000Z-7", Job: job.ID{Namespace: "prod", Name: "沙箱"}, Kind: "agent", File: "jobs/沙箱.hcl", Started: start.Add(-24 * time.Hour), Ended: start.Add(-24*time.Hour + time.Minute), VersionBefore: 3, VersionAfter: 6, Backup: backup, Result: history.RolledBack, Reason: "gate logs no-sudo-errors: a line matches ^sudo: ; file and job are as they were", Gates: failed},
 		{ID: "3", Job: id("broken"), Kind: "apply", Started: start.Add(-3 * time.Hour), Ended: start.Add(-3*time.Hour + 11*time.Minute), VersionBefore: 1, VersionAfter: 2, Result: history.Failed, Reason: "gate deployment: allocation 06b36305 is failed; the job was not healthy before either, so there was nothing better to go back to: file and job stay as the run left them"},
-		{ID: "4", Job: id("cut"), Kind: "apply", Started: start.Add(-20 * time.Second), Open: true},
+		{ID: "4", Job: id("cut"), Kind: "apply", VersionBefore: 6, Started: start.Add(-20 * time.Second), Open: true},
 		{ID: "5", Job: id("back"), Kind: "rollback", Of: "1", Started: start.Add(time.Hour), Ended: start.Add(time.Hour + time.Second), VersionBefore: 2, VersionAfter: 2, Result: history.Converged},
 		{Job: id("web"), File: "jobs/web.hcl", Result: history.Held, Reason: "Nomad refuses the job: 1 error occurred:\n\t* Task group web validation failed"},
 		{Job: id("images"), Result: history.Denied, Reason: "forbidden by images rule.image-pinned"},

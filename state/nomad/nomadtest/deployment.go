@@ -252,13 +252,36 @@ func (s *Server) watch(a *alloc) {
 			a.healthy = nil
 		}
 	case a.healthy == nil:
-		var own *time.Timer
-		own = s.after(*groupOf(a.Job, a.TaskGroup).Update.MinHealthyTime, func() {
-			if a.healthy == own { // else a task ended while this waited for the lock
-				s.verdict(a, true)
-			}
-		})
-		a.healthy = own
+		s.healthyAfter(a, *groupOf(a.Job, a.TaskGroup).Update.MinHealthyTime)
+	}
+}
+
+// healthyAfter calls an allocation healthy if it is still steady then and its checks
+// pass; while they do not, it asks them again.
+func (s *Server) healthyAfter(a *alloc, d time.Duration) {
+	var own *time.Timer
+	own = s.after(d, func() {
+		switch checks := a.counting(); {
+		case a.healthy != own: // a task ended while this waited for the lock
+		case len(checks) == 0:
+			s.verdict(a, true)
+		default:
+			s.running.Go(func() { s.asked(a, own, allPass(checks)) })
+		}
+	})
+	a.healthy = own
+}
+
+// asked hears what an allocation's checks said when its timer had run out.
+func (s *Server) asked(a *alloc, timer *time.Timer, pass bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ctx.Err() != nil || a.healthy != timer:
+	case pass:
+		s.verdict(a, true)
+	default:
+		s.healthyAfter(a, checksAgain)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +25,11 @@ func (s *Server) routeLaunch(w http.ResponseWriter, r *http.Request, id job.ID, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec := s.jobs[id]
-	if rec == nil {
-		return refuse(http.StatusNotFound, "job not found")
+	switch {
+	case rec == nil && verb == "/dispatch":
+		return refuse(http.StatusInternalServerError, "parameterized job not found")
+	case rec == nil:
+		return refuse(http.StatusInternalServerError, "job not found")
 	}
 	child, err := childOf(rec.versions[0], verb, &req)
 	if err != nil {
@@ -48,6 +52,9 @@ func childOf(parent *api.Job, verb string, req *api.JobDispatchRequest) (*api.Jo
 		if !parent.IsPeriodic() {
 			return nil, refuse(http.StatusInternalServerError, "can't force launch non-periodic job")
 		}
+		if *parent.Stop {
+			return nil, refuse(http.StatusInternalServerError, "force launch for job %q failed: can't force run non-tracked job %q (%s)", *parent.ID, *parent.ID, *parent.Namespace)
+		}
 		child.ID, child.Periodic = new(fmt.Sprintf("%s/periodic-%d", *parent.ID, now)), nil
 		child.Name = child.ID
 		return child, nil
@@ -55,8 +62,8 @@ func childOf(parent *api.Job, verb string, req *api.JobDispatchRequest) (*api.Jo
 	if !parent.IsParameterized() {
 		return nil, refuse(http.StatusInternalServerError, "Specified job %q is not a parameterized job", *parent.ID)
 	}
-	if missing := missingMeta(parent, req.Meta); len(missing) > 0 {
-		return nil, refuse(http.StatusInternalServerError, "Dispatch did not provide required meta keys: %v", missing)
+	if why := undispatchable(parent, req); why != "" {
+		return nil, refuse(http.StatusInternalServerError, "%s", why)
 	}
 	child.ID, child.Dispatched, child.Payload = new(fmt.Sprintf("%s/dispatch-%d-%s", *parent.ID, now, uuid.NewString()[:8])), true, req.Payload
 	child.Name = child.ID
@@ -65,6 +72,32 @@ func childOf(parent *api.Job, verb string, req *api.JobDispatchRequest) (*api.Jo
 	}
 	maps.Copy(child.Meta, req.Meta)
 	return child, nil
+}
+
+// longestPayload is Nomad's own bound, in bytes.
+const longestPayload = 16 << 10
+
+// undispatchable says why a parameterized job is not to be dispatched so.
+func undispatchable(j *api.Job, req *api.JobDispatchRequest) string {
+	p := j.ParameterizedJob
+	switch {
+	case *j.Stop:
+		return fmt.Sprintf("Specified job %q is stopped", *j.ID)
+	case p.Payload == "required" && len(req.Payload) == 0:
+		return "Payload is not provided but required by parameterized job"
+	case p.Payload == "forbidden" && len(req.Payload) > 0:
+		return "Payload provided but forbidden by parameterized job"
+	case len(req.Payload) > longestPayload:
+		return fmt.Sprintf("Payload exceeds maximum size; %d > %d", len(req.Payload), longestPayload)
+	}
+	if missing := missingMeta(j, req.Meta); len(missing) > 0 {
+		return fmt.Sprintf("Dispatch did not provide required meta keys: %v", missing)
+	}
+	known := slices.Concat(p.MetaRequired, p.MetaOptional)
+	if other := slices.DeleteFunc(slices.Sorted(maps.Keys(req.Meta)), func(k string) bool { return slices.Contains(known, k) }); len(other) > 0 {
+		return fmt.Sprintf("Dispatch request included unpermitted metadata keys: %v", other)
+	}
+	return ""
 }
 
 func missingMeta(j *api.Job, given map[string]string) []string {

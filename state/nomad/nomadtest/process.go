@@ -29,6 +29,11 @@ func (r *runner) command(t *api.Task) (*exec.Cmd, error) {
 			return nil, err
 		}
 	}
+	if p := t.DispatchPayload; p != nil && p.File != "" && len(r.job.Payload) > 0 {
+		if err := os.WriteFile(filepath.Join(dirs["NOMAD_TASK_DIR"], p.File), r.job.Payload, 0o644); err != nil {
+			return nil, err
+		}
+	}
 	env := r.environment(t, dirs)
 	name, _ := t.Config["command"].(string)
 	if name == "" {
@@ -88,6 +93,9 @@ func (r *runner) environment(t *api.Task, dirs map[string]string) map[string]str
 		"NOMAD_DC": "dc1", "NOMAD_CPU_LIMIT": strconv.Itoa(value(t.Resources.CPU)), "NOMAD_MEMORY_LIMIT": strconv.Itoa(value(t.Resources.MemoryMB)),
 		"NOMAD_ALLOC_DIR": dirs["NOMAD_ALLOC_DIR"], "NOMAD_TASK_DIR": dirs["NOMAD_TASK_DIR"], "NOMAD_SECRETS_DIR": dirs["NOMAD_SECRETS_DIR"],
 	})
+	if parent := value(j.ParentID); parent != "" {
+		env["NOMAD_JOB_PARENT_ID"] = parent
+	}
 	maps.Copy(env, portVariables(a.Allocation))
 	for k, v := range r.meta(t) {
 		env["NOMAD_META_"+k] = v

@@ -73,7 +73,12 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return s.routeChecks(w, strings.TrimSuffix(strings.TrimPrefix(path, "/v1/client/allocation/"), "/checks"))
 	case path == "/v1/node/"+nodeID:
 		host, _ := os.Hostname()
-		return reply(w, &api.Node{ID: nodeID, Name: nodeName, Status: "ready", Attributes: map[string]string{"unique.hostname": host}}, 1)
+		return reply(w, &api.Node{
+			ID: nodeID, Name: nodeName, Datacenter: "dc1", NodePool: api.NodePoolDefault, Status: api.NodeStatusReady,
+			SchedulingEligibility: api.NodeSchedulingEligible, Attributes: map[string]string{"unique.hostname": host},
+		}, 1)
+	case strings.HasPrefix(path, "/v1/node/"):
+		return refuse(http.StatusNotFound, "node not found")
 	case strings.HasPrefix(path, "/v1/client/fs/logs/"):
 		return s.routeLogs(w, r, strings.TrimPrefix(path, "/v1/client/fs/logs/"))
 	case path == "/v1/status/leader":

@@ -2,11 +2,11 @@ package nomadtest
 
 import (
 	"cmp"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -63,7 +63,7 @@ func checksOf(a *alloc) []check {
 		for i, c := range sv.Checks {
 			host, port := portOf(a, cmp.Or(c.PortLabel, sv.PortLabel))
 			address := net.JoinHostPort(host, strconv.Itoa(port))
-			one := check{AllocCheckStatus: api.AllocCheckStatus{ID: sv.Name + strconv.Itoa(i), Check: c.Name, Group: a.TaskGroup, Service: sv.Name, Mode: "healthiness"}, address: address}
+			one := check{AllocCheckStatus: api.AllocCheckStatus{ID: sv.Name + strconv.Itoa(i), Check: c.Name, Group: a.Name, Service: sv.Name, Mode: "healthiness"}, address: address}
 			if c.Type == "http" {
 				one.url = "http://" + address + c.Path
 			}
@@ -83,35 +83,70 @@ func (s *Server) routeChecks(w http.ResponseWriter, id string) error {
 	}
 	s.mu.Unlock()
 	if a == nil {
-		return refuse(http.StatusNotFound, "alloc not found")
+		return refuse(http.StatusNotFound, "Unknown allocation %q", id)
 	}
 	out := api.AllocCheckStatuses{}
 	for _, c := range list {
-		c.Status, c.Output, c.Timestamp = "success", "nomad: tcp ok", time.Now().Unix()
-		if err := c.ask(); err != "" {
-			c.Status, c.Output = "failure", err
-		}
-		out[c.ID] = c.AllocCheckStatus
+		out[c.ID] = c.ask()
 	}
 	return reply(w, out, 0)
 }
 
-func (c check) ask() string {
-	if c.url == "" {
-		conn, err := net.DialTimeout("tcp", c.address, time.Second)
-		if err != nil {
-			return "nomad: " + err.Error()
-		}
-		conn.Close()
-		return ""
+// counting are the checks that a deployment asks.
+func (a *alloc) counting() []check {
+	if value(groupOf(a.Job, a.TaskGroup).Update.HealthCheck) != "checks" {
+		return nil
 	}
-	resp, err := (&http.Client{Timeout: time.Second}).Get(c.url)
+	return checksOf(a)
+}
+
+// checksAgain is how soon checks that failed are asked again.
+const checksAgain = 50 * time.Millisecond
+
+func allPass(checks []check) bool {
+	return !slices.ContainsFunc(checks, func(c check) bool { return c.ask().Status != checkPasses })
+}
+
+const checkPasses = "success"
+
+// ask makes a check.
+func (c check) ask() api.AllocCheckStatus {
+	out := c.AllocCheckStatus
+	out.Timestamp = time.Now().Unix()
+	err := error(nil)
+	if c.url == "" {
+		out.Output, err = "nomad: tcp ok", dial(c.address)
+	} else {
+		out.StatusCode, out.Output, err = get(c.url)
+	}
+	out.Status = checkPasses
+	if err != nil || out.StatusCode >= http.StatusMultipleChoices {
+		out.Status = "failure"
+	}
 	if err != nil {
-		return "nomad: " + err.Error()
+		out.Output = "nomad: " + err.Error()
+	}
+	return out
+}
+
+func dial(address string) error {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// get gives the answer's text where it is no good one.
+func get(url string) (code int, text string, err error) {
+	resp, err := (&http.Client{Timeout: time.Second}).Get(url)
+	if err != nil {
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		return "nomad: http " + strings.ToLower(resp.Status)
+	if resp.StatusCode < http.StatusMultipleChoices {
+		return resp.StatusCode, "nomad: http ok", nil
 	}
-	return ""
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 3<<10))
+	return resp.StatusCode, string(body), err
 }
