@@ -93,11 +93,12 @@ type nextStep struct {
 func DoctorJSON(w io.Writer, d doctor.Page) error {
 	doc := doctorDoc{
 		FormatVersion: FormatVersion, Namespace: namespace(d.ID), ID: d.ID.Name, Health: d.Health.Words(), Verdict: redactProse(d.Verdict, d.ID.String(), d.ID.Name),
-		Findings: []finding{}, Tasks: []taskDoc{}, Sudo: []sudoDoc{}, Gates: []gateDoc{}, Next: []nextStep{},
+		Findings: []finding{}, Tasks: []taskDoc{}, Sudo: []sudoDoc{}, Gates: []gateDoc{}, Notes: []string{}, Next: []nextStep{},
 		Placement: redactAll(d.Placement), Unknown: redactAll(d.Unknown),
 	}
 	if d.Plan != nil {
 		doc.File, doc.Findings, doc.Hold = d.Plan.File, findings(d.Plan.Findings), holdOf(d.Plan.Hold)
+		doc.Notes = redactAll(d.Plan.Notes)
 	}
 	if d.Live != nil {
 		doc.Live = liveOf(d.Live.State, d.Child, d.Scheduling)
