@@ -58,7 +58,7 @@ func TestCommandGate(t *testing.T) {
 		"secrets":          {"command = [\"/bin/sh\", \"-c\", \"echo hello $API_TOKEN; exit 1\"]\npass_env = [\"API_TOKEN\"]", "failed: exit code 1; stdout: hello (redacted)"},
 		"folder":           {"command = [\"pwd\"]\ndir = \"/usr\"\nassert = result.stdout == \"/usr\\n\"", "passed: exit code 0"},
 		"no shell":         {"command = [\"echo\", \"$HOME;\", \"|\"]\nassert = result.stdout == \"$HOME; |\\n\"", "passed: exit code 0"},
-		"timeout":          {"command = [\"/bin/sh\", \"-c\", \"echo begun; sleep 600\"]\ntimeout = \"100ms\"", "failed: killed after 100ms; stdout: begun"},
+		"timeout":          {"command = [\"/bin/sh\", \"-c\", \"echo begun; sleep 600\"]\ntimeout = \"1s\"", "failed: killed after 1s; stdout: begun"},
 		"signal":           {`command = ["/bin/sh", "-c", "kill -9 $$"]`, "failed: ended by a signal"},
 		"not there":        {`command = ["/nonexistent/program"]`, "failed: starting /nonexistent/program: fork/exec /nonexistent/program: no such file or directory"},
 		"output cap":       {"command = [\"head\", \"-c\", \"3000000\", \"/dev/zero\"]\nassert = strlen(result.stdout) == 1048576", "passed: exit code 0"},

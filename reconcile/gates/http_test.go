@@ -242,7 +242,7 @@ func TestHTTPGateWithoutNomad(t *testing.T) {
 		t.Errorf("Nomad came back: %s", got.Detail)
 	}
 	c.server.Fault(nomadtest.Fault{Status: 503, Text: "restarting"})
-	got := Run(t.Context(), c, change, gate(t, "http", "n", "port = \"http\"\npath = \"/ok\"\ninterval = \"1ms\"\nwithin = \"100ms\""))
+	got := Run(t.Context(), c, change, gate(t, "http", "n", "port = \"http\"\npath = \"/ok\"\ninterval = \"1ms\"\nwithin = \"1s\""))
 	if got.Passed || !strings.Contains(got.Detail, "no answer from Nomad") {
 		t.Errorf("Nomad stays away: %+v", got)
 	}

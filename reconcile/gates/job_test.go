@@ -50,17 +50,17 @@ func TestJobGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	allocs := waitForRestart(t, c, job.ID{Namespace: "default", Name: "broken"})
-	const soon = "within = \"100ms\"\ninterval = \"10ms\"\n"
+	const soon = "within = \"1s\"\ninterval = \"10ms\"\n"
 	for name, tt := range map[string]struct{ src, want string }{
 		"api":     {soon, "passed: job api is running"},
 		"web":     {soon + "healthy = true", "passed: job web is running and healthy"},
 		"another": {soon + "job = \"api\"\nhealthy = true", "passed: job api is running and healthy"},
-		"not":     {soon + "job = \"api\"\nstatus = \"dead\"", "failed: not within 100ms: job api is running"},
-		"gone":    {soon, "failed: not within 100ms: job gone is dead (stopped)"},
+		"not":     {soon + "job = \"api\"\nstatus = \"dead\"", "failed: not within 1s: job api is running"},
+		"gone":    {soon, "failed: not within 1s: job gone is dead (stopped)"},
 		"dead":    {soon + "job = \"gone\"\nstatus = \"dead\"", "passed: job gone is dead (stopped)"},
-		"broken":  {soon + "healthy = true", "failed: not within 100ms: job broken is running, but allocation ALLOC is restarting"},
-		"missing": {soon, "failed: not within 100ms: reading job missing: not found (job not found)"},
-		"other":   {soon + "job = \"api\"\nnamespace = \"prod\"", "failed: not within 100ms: reading job api@prod: not found (job not found)"},
+		"broken":  {soon + "healthy = true", "failed: not within 1s: job broken is running, but allocation ALLOC is restarting"},
+		"missing": {soon, "failed: not within 1s: reading job missing: not found (job not found)"},
+		"other":   {soon + "job = \"api\"\nnamespace = \"prod\"", "failed: not within 1s: reading job api@prod: not found (job not found)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -44,7 +44,7 @@ func TestServiceGate(t *testing.T) {
 	sick := served(portOf(t, s))
 	sick.ID, sick.TaskGroups[0].Services[0].Name = new("sick"), "sick"
 	other := c.run(sick)
-	const soon = "within = \"100ms\"\ninterval = \"10ms\"\n"
+	const soon = "within = \"1s\"\ninterval = \"10ms\"\n"
 	allocs, err := Fresh(t.Context(), c, other)
 	if err != nil {
 		t.Fatal(err)
@@ -56,10 +56,10 @@ func TestServiceGate(t *testing.T) {
 	}{
 		{"web", soon, change, "passed: service web is registered for 2 of 2 allocations, checks passing: 1"},
 		{"n", soon + `service = "web"`, change, "passed: service web is registered for 2 of 2 allocations, checks passing: 1"},
-		{"web", soon + "instances = 3", change, "failed: not within 100ms: service web is registered for 2 of 3 allocations"},
+		{"web", soon + "instances = 3", change, "failed: not within 1s: service web is registered for 2 of 3 allocations"},
 		{"web", soon + "checks = false", change, "passed: service web is registered for 2 of 2 allocations"},
-		{"web", soon, other, "failed: not within 100ms: service web is registered for 0 of 1 allocations"},
-		{"sick", soon, other, `failed: not within 100ms: service sick is registered for 1 of 1 allocations, and check "alive" in allocation ALLOC is failure: { "error": "no database", "password": (redacted) }`},
+		{"web", soon, other, "failed: not within 1s: service web is registered for 0 of 1 allocations"},
+		{"sick", soon, other, `failed: not within 1s: service sick is registered for 1 of 1 allocations, and check "alive" in allocation ALLOC is failure: { "error": "no database", "password": (redacted) }`},
 		{"sick", soon + "checks = false", other, "passed: service sick is registered for 1 of 1 allocations"},
 	} {
 		if got := verdictOf(Run(t.Context(), c, tt.change, gate(t, "service", tt.name, tt.src)), short(allocs[0].ID), "ALLOC"); got != tt.want {

@@ -40,14 +40,14 @@ func TestTCPGate(t *testing.T) {
 	known := []string{listens, "OPEN", short(allocs[0].ID), "ALLOC", short(allocs[1].ID), "ALLOC"}
 	for src, want := range map[string]string{
 		`address = "` + listens + `"`:     "passed: OPEN accepts",
-		`address = "127.0.0.1:1"`:         "failed: not within 100ms: dial tcp 127.0.0.1:1: connect: connection refused",
-		"port = \"http\"":                 "failed: not within 100ms: 1 of 2 allocations pass; allocation ALLOC at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused",
+		`address = "127.0.0.1:1"`:         "failed: not within 1s: dial tcp 127.0.0.1:1: connect: connection refused",
+		"port = \"http\"":                 "failed: not within 1s: 1 of 2 allocations pass; allocation ALLOC at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused",
 		"port = \"http\"\npass = \"any\"": "passed: 1 of 2 allocations pass; allocation ALLOC at OPEN: OPEN accepts",
 		"port = \"http\"\ngroup = \"g0\"": "passed: allocation ALLOC at OPEN: OPEN accepts",
 	} {
 		t.Run(src, func(t *testing.T) {
 			t.Parallel()
-			g := gate(t, "tcp", "n", "within = \"100ms\"\ninterval = \"10ms\"\n"+src)
+			g := gate(t, "tcp", "n", "within = \"1s\"\ninterval = \"10ms\"\n"+src)
 			if got := verdictOf(Run(t.Context(), c, change, g), known...); got != want {
 				t.Errorf("\n got %s\nwant %s", got, want)
 			}
