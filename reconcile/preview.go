@@ -25,8 +25,8 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	var fixes *api.JobDiff
 	if !l.Redundant {
 		diff, updates, err := dryRunAnnotated(ctx, p.Nomad, l.Fixed)
-		if o.By != nil && refused(ctx, err) {
-			o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the job with its fixes: %v", err), Next: "register it from a job file that Nomad accepts, or mend the policy"}
+		if refused(ctx, err) {
+			o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the live job with its fixes: %v", err), Next: "register it from a job file that Nomad accepts, or mend the policy"}
 			return nil
 		}
 		if err != nil {
@@ -43,6 +43,10 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 		return p.previewAlone(ctx, o)
 	}
 	desired, updates, err := dryRunAnnotated(ctx, p.Nomad, startable(o.File.Desired, l))
+	if refused(ctx, err) {
+		o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the job of %s: %v", o.File.Doc.Name, err), Next: "mend the file, or the policy that edits it"}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
