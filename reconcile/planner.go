@@ -51,7 +51,7 @@ type Selection struct {
 func (s Selection) all() bool { return len(s.Jobs) == 0 && len(s.Files) == 0 }
 
 func (s Selection) named(id job.ID) bool {
-	return slices.Contains(s.Jobs, id.Name) || slices.Contains(s.Jobs, id.Name+"@"+id.Namespace)
+	return slices.ContainsFunc(s.Jobs, id.Called)
 }
 
 func (s Selection) holds(d draft) bool {

@@ -159,7 +159,7 @@ func (c *checker) look(ctx context.Context) (reconcile.Result, error) {
 func (c *checker) unregistered(r reconcile.Result) error {
 	for _, name := range c.sel.Jobs {
 		if !slices.ContainsFunc(r.Plans, func(p reconcile.Plan) bool {
-			return p.ID.Name == name || p.ID.Name+"@"+p.ID.Namespace == name
+			return p.ID.Called(name)
 		}) {
 			return fmt.Errorf("no job %q is registered in %s; `nomad job status` lists those that are", name, namespacesOf(c.planner.Namespaces))
 		}

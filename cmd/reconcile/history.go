@@ -108,9 +108,7 @@ func (f *historyFlags) wants(r history.Run) bool {
 
 // names: the run is of a job that was named, or none was.
 func (in *invocation) names(r history.Run) bool {
-	return len(in.args) == 0 || slices.ContainsFunc(in.args, func(name string) bool {
-		return history.Suspension{Job: name}.Holds(r.Job)
-	})
+	return len(in.args) == 0 || slices.ContainsFunc(in.args, r.Job.Called)
 }
 
 // showRun tells all of one run.

@@ -122,7 +122,7 @@ func (i *importer) all(ctx context.Context, args []string) ([]report.Imported, e
 	for _, arg := range args {
 		known := false
 		for _, id := range ids {
-			if arg != id.Name && arg != id.Name+"@"+id.Namespace {
+			if !id.Called(arg) {
 				continue
 			}
 			if known = true; done[id] {

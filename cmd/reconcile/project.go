@@ -372,7 +372,7 @@ func (p *project) below(arg string) ([]string, error) {
 func (in *invocation) unknown(sel reconcile.Selection, r reconcile.Result) error {
 	for _, name := range sel.Jobs {
 		known := slices.ContainsFunc(r.Plans, func(p reconcile.Plan) bool {
-			return p.ID.Name == name || p.ID.Name+"@"+p.ID.Namespace == name
+			return p.ID.Called(name)
 		})
 		if !known {
 			return fmt.Errorf("no job file of the sources declares the job %q, and no `source \"nomad\"` names it; `reconcile plan` without arguments lists what there is", name)

@@ -146,7 +146,7 @@ func (in *invocation) undeclared(c *config.Config, store *history.Store) []strin
 	}
 	var out []string
 	for _, name := range in.args {
-		if !byNomad(name) && !slices.ContainsFunc(known, history.Suspension{Job: name}.Holds) {
+		if !byNomad(name) && !slices.ContainsFunc(known, func(id job.ID) bool { return id.Called(name) }) {
 			out = append(out, name)
 		}
 	}

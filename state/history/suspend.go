@@ -30,7 +30,7 @@ func (s Suspension) All() bool { return s.Job == "" }
 
 // Holds reports whether that job is suspended by it.
 func (s Suspension) Holds(id job.ID) bool {
-	return s.All() || s.Job == id.Name || s.Job == id.Name+"@"+cmp.Or(id.Namespace, job.DefaultNamespace)
+	return s.All() || id.Called(s.Job)
 }
 
 // Describe adds to a word such as "suspended" who did it and until when.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -35,6 +36,12 @@ func (id ID) String() string {
 		return id.Name
 	}
 	return id.Name + "@" + id.Namespace
+}
+
+// Called reports whether a person who says so means the job: NAME, in any namespace,
+// or NAME@NAMESPACE.
+func (id ID) Called(name string) bool {
+	return name == id.Name || name == id.Name+"@"+cmp.Or(id.Namespace, DefaultNamespace)
 }
 
 // Compare orders by namespace, then by name.

@@ -454,3 +454,15 @@ func TestRedaction(t *testing.T) {
 		}
 	}
 }
+
+func TestCalled(t *testing.T) {
+	t.Parallel()
+	web, prod := job.ID{Namespace: "default", Name: "web"}, job.ID{Namespace: "prod", Name: "web"}
+	for name, want := range map[string][2]bool{
+		"web": {true, true}, "web@default": {true, false}, "web@prod": {false, true}, "": {}, "we": {}, "web@": {}, "@prod": {},
+	} {
+		if got := [2]bool{web.Called(name), prod.Called(name)}; got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+}
