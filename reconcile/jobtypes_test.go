@@ -315,11 +315,15 @@ func (s *suite) newRow(t *testing.T, k kind, e event) *row {
 	if strings.Contains(k.head, `namespace = "apps"`) {
 		r.id.Namespace = "apps"
 	}
-	head := k.head
-	if s.real { // which is slower to notice an end
+	head, groups := k.head, cmp.Or(k.groups, group("g", ""))
+	between := e.name == "stopped meanwhile" || e.name == "overtaken" // done before the gate has passed
+	if s.real || between {                                            // a real one is slower to notice an end
 		head = strings.ReplaceAll(head, "300ms", "2s")
 	}
-	r.before = []byte(fmt.Sprintf("job %q {\n  %s\n%s}\n", name, head, cmp.Or(k.groups, group("g", ""))))
+	if between {
+		groups = strings.ReplaceAll(groups, "sleep 0.2", "sleep 2")
+	}
+	r.before = []byte(fmt.Sprintf("job %q {\n  %s\n%s}\n", name, head, groups))
 	if err := os.WriteFile(r.file(), r.before, 0o644); err != nil {
 		t.Fatal(err)
 	}
