@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
 
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
@@ -17,10 +18,11 @@ import (
 // kept of it is its look.
 type pass struct {
 	*Planner
-	sel  Selection
-	sync Sync
-	past memory
-	seen matches
+	sel    Selection
+	sync   Sync
+	past   memory
+	seen   matches
+	listed *api.JobListStub // what a list has just said of the one job that is looked at; nil: nothing
 }
 
 // look is what a pass keeps of one file.
@@ -72,6 +74,11 @@ func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
 		return l, err
 	}
 	plan, err := ps.decide(ctx, &o)
+	if err == nil && plan.Does() && d.mayInherit(o.Live) { // now it matters
+		if o, err = ps.inherit(ctx, d, o); err == nil {
+			plan, err = ps.decide(ctx, &o)
+		}
+	}
 	if err != nil {
 		return l, err
 	}
@@ -92,6 +99,7 @@ func (ps *pass) skip(doc source.Document) *Skipped {
 }
 
 func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
+	asked := ps.now()
 	ps.past.recall(o)
 	ps.desire(o)
 	ps.seen.saw(o)
@@ -99,6 +107,7 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Decide(*o, forJob(ps.sync, ps.sel, *o))
+	plan.change.at = asked
 	if ps.ReadOnly || !plan.Does() && !ps.Whole {
 		plan.change = nil
 	}

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"time"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
 	"github.com/zclconf/go-cty/cty"
@@ -112,8 +114,10 @@ type change struct {
 	register   *api.Job
 	submission *api.JobSubmission
 	basis      history.Basis
-	live       *api.Job // as planned; nil where Nomad does not know it
-	of         string   // the run that is rolled back
+	live       *Live     // as planned; nil where Nomad does not know it
+	at         time.Time // when it was read; zero: too long ago to rely on
+	admitted   bool      // a dry-run has accepted what is to be registered
+	of         string    // the run that is rolled back
 }
 
 // After is the file's text as it will be; nil where it stays, and of a plan that

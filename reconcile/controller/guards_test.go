@@ -85,7 +85,7 @@ func TestFight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	person := *setup.Applier
+	person := &reconcile.Applier{Nomad: w.client, History: w.store(), Clock: time.Now}
 	person.Kind = "apply"
 	result, err := setup.Planner.Plan(t.Context(), reconcile.Selection{}, reconcile.Sync{Fix: true, Person: true})
 	if err != nil {
