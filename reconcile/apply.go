@@ -163,14 +163,14 @@ func (r *run) snapshot(ctx context.Context, p Plan) error {
 		return err
 	}
 	if live == nil {
-		if p.change.basis.JobModifyIndex != 0 {
+		if p.Basis.JobModifyIndex != 0 {
 			return &StaleError{Job: r.id, What: "the job was removed from Nomad"}
 		}
 		return nil
 	}
 	r.index = *live.Job.JobModifyIndex
-	if r.index != p.change.basis.JobModifyIndex {
-		return &StaleError{Job: r.id, What: fmt.Sprintf("the job was registered by somebody else (index %d, now %d)", p.change.basis.JobModifyIndex, r.index)}
+	if r.index != p.Basis.JobModifyIndex {
+		return &StaleError{Job: r.id, What: fmt.Sprintf("the job was registered by somebody else (index %d, now %d)", p.Basis.JobModifyIndex, r.index)}
 	}
 	r.prior.Job, r.prior.Submission = live.Job, live.Submission
 	r.prior.Healthy, r.prior.Stopped = live.State.Healthy, live.State.Stopped
@@ -305,7 +305,7 @@ func firstFailed(results []gates.Result) *gates.Result {
 // begin makes the run durable: from here on a crash can be settled.
 func (r *run) begin(p Plan) error {
 	rec := history.Run{
-		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.change.basis, File: p.File, Source: p.Source,
+		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.Basis, File: p.File, Source: p.Source,
 		Strategy: string(r.rollout.Strategy), OnFailure: string(r.rollout.OnFailure), VersionBefore: r.prior.Version,
 	}
 	for _, a := range r.actions {

@@ -57,7 +57,7 @@ func Decide(o Observation, s Sync) Plan {
 
 // facts are what a plan shows whatever is decided.
 func facts(o Observation) Plan {
-	p := Plan{ID: o.ID}
+	p := Plan{ID: o.ID, Basis: o.Basis}
 	if o.File != nil {
 		p.File = o.File.Doc.Name
 		p.Findings = append(p.Findings, o.File.Findings...)
@@ -77,7 +77,7 @@ func facts(o Observation) Plan {
 	if o.By != nil {
 		p.Source, p.Rollout = registeredName(o.ID), o.Live.Verdict.Rollout
 	}
-	p.change = &change{basis: o.Basis}
+	p.change = &change{}
 	p.change.live = o.Live
 	if o.File != nil {
 		p.change.root, p.change.doc = o.File.Root, o.File.Doc

@@ -40,6 +40,31 @@ func (p *Planner) recollect() (memory, error) {
 	return m, nil
 }
 
+// recollectJob reads what the history says of one job.
+func (p *Planner) recollectJob(m *memory, id job.ID) error {
+	if p.History == nil || m.byJob[id] != nil {
+		return nil
+	}
+	runs, err := p.History.Runs(&id)
+	if err != nil {
+		return fmt.Errorf("reading the history of %s: %w", id, err)
+	}
+	m.byJob[id] = runs
+	return nil
+}
+
+// Trial is what the history says of the policies in force.
+type Trial struct {
+	Proven bool         // a job has converged under this revision; else the agent tries one first
+	Paused *history.Run // the first run under it, if it failed its gates and none has converged
+}
+
+// Trial reads the history of all jobs.
+func (p *Planner) Trial() (Trial, error) {
+	m, err := p.recollect()
+	return Trial{m.proven, m.paused}, err
+}
+
 // recall adds what the history says of the job, and of this very revision of it.
 func (m memory) recall(o *Observation) {
 	o.Past, o.Paused = m.byJob[o.ID], m.paused

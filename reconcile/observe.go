@@ -27,19 +27,20 @@ type draft struct {
 	spec   *jobspec.File // nil where the file does not parse
 	diags  hcl.Diagnostics
 	id     job.ID
+	note   func(path string) // is told what the file depends on
 
 	unnamed bool // the file does not say which job it means; id is the file's name
 }
 
 // readDraft reads one file of a source; false where it holds no job, and then the
-// draft has its bytes alone.
-func (p *Planner) readDraft(src *Source, path string) (draft, bool) {
+// draft has its bytes alone. note is told what the file depends on; it may be nil.
+func (p *Planner) readDraft(src *Source, path string, note func(path string)) (draft, bool) {
 	doc, err := src.Read(path)
 	if err != nil {
 		return unreadDraft(src, doc, err), true
 	}
-	d := draft{source: src, doc: doc}
-	if d.parse(p.inputs(src, doc, nil)); d.spec == nil && !jobspec.IsJob(doc.Bytes) {
+	d := draft{source: src, doc: doc, note: note}
+	if d.parse(p.inputs(d, nil)); d.spec == nil && !jobspec.IsJob(doc.Bytes) {
 		return d, false
 	}
 	d.identify()
@@ -59,10 +60,12 @@ func unreadDraft(src *Source, doc source.Document, err error) draft {
 	}
 }
 
-func (p *Planner) inputs(src *Source, doc source.Document, live *api.JobSubmission) jobspec.Inputs {
+func (p *Planner) inputs(d draft, live *api.JobSubmission) jobspec.Inputs {
+	fs := d.source.files(d.doc.Path)
+	fs.Note = d.note
 	return jobspec.Inputs{
-		Vars: src.Vars, VarFiles: src.varFiles(doc.Path), Env: p.Env, Live: live,
-		FS: src.files(doc.Path), Lenient: true,
+		Vars: d.source.Vars, VarFiles: d.source.varFiles(d.doc.Path), Env: p.Env, Live: live,
+		FS: fs, Lenient: true,
 	}
 }
 
@@ -143,7 +146,7 @@ func (p *Planner) inherit(ctx context.Context, d draft, o Observation) (Observat
 	}
 	if sub != nil {
 		again := d
-		if again.parse(p.inputs(d.source, d.doc, sub)); again.spec != nil {
+		if again.parse(p.inputs(d, sub)); again.spec != nil {
 			d = again
 		}
 	}

@@ -92,6 +92,7 @@ type Plan struct {
 	Warnings  hcl.Diagnostics      // of the job file
 	Variables []Variable           // where the job file's variables got their values
 	Sources   map[string]*hcl.File // for printing Warnings; nil without
+	Basis     history.Basis        // what it was made from
 
 	change *change // nil: nothing is to be done, or the plan is to be shown alone
 }
@@ -113,7 +114,6 @@ type change struct {
 	localParse bool // the server cannot parse it: filesystem functions, JSON
 	register   *api.Job
 	submission *api.JobSubmission
-	basis      history.Basis
 	live       *Live     // as planned; nil where Nomad does not know it
 	at         time.Time // when it was read; zero: too long ago to rely on
 	admitted   bool      // a dry-run has accepted what is to be registered
