@@ -181,6 +181,7 @@ func openRun(o Observation) *Hold {
 	return &Hold{
 		Reason: fmt.Sprintf("run %s has not ended", o.Open.ID),
 		Next:   "reconcile apply   (settles it first: finishes or undoes it)",
+		Passes: true,
 	}
 }
 
@@ -202,6 +203,7 @@ func fileUnknown(o Observation) *Hold {
 	return &Hold{
 		Reason: "no file that could be read declares it, and not every file could be read",
 		Next:   "mend the files that are held first",
+		Passes: true,
 	}
 }
 

@@ -176,6 +176,7 @@ func fight(o Observation, p Plan) *Hold {
 			return &Hold{
 				Reason: fmt.Sprintf("fight: the fix was undone %d times since run %s, somebody or something puts it back", fightRuns, runs[fightRuns-1].ID),
 				Next:   fmt.Sprintf("find who puts it back, a pipeline perhaps, or a second controller; then: reconcile apply %s", o.ID),
+				Passes: true,
 			}
 		}
 	}
@@ -189,6 +190,7 @@ func paused(o Observation, _ Plan) *Hold {
 	return &Hold{
 		Reason: fmt.Sprintf("policies revision %s failed its first run on %s (run %s): paused", shortRevision(o.Paused.Basis.Policies), o.Paused.Job, o.Paused.ID),
 		Next:   fmt.Sprintf("mend the policy, or try it on this job: reconcile apply %s", o.ID),
+		Passes: true,
 	}
 }
 
@@ -203,5 +205,5 @@ func suspended(o Observation) *Hold {
 	if s.All() {
 		text, name = "all jobs are suspended", "-all"
 	}
-	return &Hold{Reason: s.Describe(text) + ": " + s.Reason, Next: "reconcile resume " + name}
+	return &Hold{Reason: s.Describe(text) + ": " + s.Reason, Next: "reconcile resume " + name, Passes: true}
 }

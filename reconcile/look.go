@@ -16,10 +16,10 @@ import (
 // it declares.
 type Ask struct {
 	ID     job.ID
-	File   string           // absolute; in place of ID
-	Listed *api.JobListStub // what a list of Nomad's has just said of the job; nil: nothing
-	Trial  Trial            // of the policies in force
-	Grace  bool             // the job's file has been gone for the grace period
+	File   string                        // absolute; in place of ID
+	Listed func(job.ID) *api.JobListStub // what a list of Nomad's has just said of a job, or nil; may be nil
+	Trial  Trial                         // of the policies in force
+	Grace  bool                          // the job's file has been gone for the grace period
 }
 
 // Looked is what became of an Ask.
@@ -31,6 +31,7 @@ type Looked struct {
 	Diagnostics hcl.Diagnostics
 	Sources     map[string]*hcl.File // for printing Diagnostics
 	Last        *history.Run         // the job's newest run; nil without one
+	Open        *history.Run         // a run of the job that has not ended; nil without one
 }
 
 // Look takes one job from what there is of it to its plan, reading everything about
@@ -139,8 +140,12 @@ func (ps *pass) withoutAny(ctx context.Context, c *Catalog, ask Ask) (*Plan, err
 }
 
 func (ps *pass) finish(out Looked, same []look) Looked {
-	if runs := ps.past.byJob[out.ID]; len(runs) > 0 {
+	runs := ps.past.byJob[out.ID]
+	if len(runs) > 0 {
 		out.Last = &runs[0]
+	}
+	if i := slices.IndexFunc(runs, func(r history.Run) bool { return r.Open }); i >= 0 {
+		out.Open = &runs[i]
 	}
 	if out.Plan == nil {
 		return out

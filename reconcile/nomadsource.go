@@ -246,3 +246,6 @@ func (p *Planner) unlike(ctx context.Context, l *Live, f *jobspec.File) (string,
 	}
 	return "a field that job files do not show", nil
 }
+
+// Names reports whether a source "nomad" names the job.
+func (p *Planner) Names(id job.ID) bool { return p.sourceOf(id) != nil }

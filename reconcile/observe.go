@@ -165,9 +165,11 @@ func (ps *pass) observeLive(ctx context.Context, o *Observation) error {
 		return err
 	}
 	o.Live = live
-	if state, well := wellByList(live.Job, ps.listed); well {
-		live.State, live.rough = state, true
-		return nil
+	if ps.listed != nil {
+		if state, well := wellByList(live.Job, ps.listed(o.ID)); well {
+			live.State, live.rough = state, true
+			return nil
+		}
 	}
 	return live.readHealth(ctx, ps.Nomad)
 }

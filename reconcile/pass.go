@@ -23,8 +23,8 @@ type pass struct {
 	sync   Sync
 	past   memory
 	seen   matches
-	listed *api.JobListStub // what a list has just said of the one job that is looked at; nil: nothing
-	each   bool             // the history is read job by job
+	listed func(job.ID) *api.JobListStub // what a list has just said of a job, or nil; may be nil
+	each   bool                          // the history is read job by job
 }
 
 // look is what a pass keeps of one file.

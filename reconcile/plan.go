@@ -43,6 +43,7 @@ const (
 type Hold struct {
 	Reason string
 	Next   string
+	Passes bool // it may end by itself, with nothing of the job having moved
 }
 
 // Finding is a policy finding with its place in the file.
@@ -140,4 +141,10 @@ func (p Plan) Will(a Action) bool {
 		}
 	}
 	return false
+}
+
+// Shown is the plan without what it takes to carry it out, for being kept.
+func (p Plan) Shown() Plan {
+	p.change = nil
+	return p
 }
