@@ -206,7 +206,9 @@ var folders = []moving{
 	},
 	{
 		name: "git clone into the tree", trees: []string{"jobs"}, before: repository,
-		act: func(t *testing.T, in func(string) string) { run(t, in("jobs"), "git", "clone", "-q", in("repo"), "cloned") },
+		act: func(t *testing.T, in func(string) string) {
+			run(t, in("jobs"), "git", "clone", "-q", in("repo"), "cloned")
+		},
 	},
 	{
 		name: "git checkout in the tree", trees: []string{"jobs"},
@@ -214,7 +216,9 @@ var folders = []moving{
 			repository(t, in)
 			run(t, in("jobs"), "git", "clone", "-q", in("repo"), "cloned")
 		},
-		act: func(t *testing.T, in func(string) string) { run(t, in("jobs/cloned"), "git", "checkout", "-q", "HEAD~1") },
+		act: func(t *testing.T, in func(string) string) {
+			run(t, in("jobs/cloned"), "git", "checkout", "-q", "HEAD~1")
+		},
 	},
 }
 
