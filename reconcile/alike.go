@@ -43,7 +43,7 @@ func stored(j, live *api.Job) bool {
 }
 
 func storedJob(j, live *api.Job) {
-	if live.Region != nil && *j.Region == api.GlobalRegion { // which is that of the server asked, where live is from
+	if r := *j.Region; live.Region != nil && (r == "" || r == api.GlobalRegion) { // which is that of the server asked, where live is from
 		j.Region = live.Region
 	}
 	orDefault(j.Namespace, job.DefaultNamespace)

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -21,6 +22,8 @@ import (
 	real "nomad-reconcile/state/nomad/nomadtest/agent"
 )
 
+var mutations = flag.Int("mutations", 100, "changes of each job that alike and a real Nomad are asked about")
+
 // TestAlikeAgent holds alike against the dry-runs of a real Nomad: jobs just as they
 // were registered, and with one thing changed. It must not once call equal what the
 // dry-run does not. With RECONCILE_JOBS (folders, separated by colons) it takes the
@@ -32,7 +35,7 @@ func TestAlikeAgent(t *testing.T) {
 	}
 	c := idleNomad(t, binary)
 	jobs := jobsToCompare(t)
-	s := &comparison{c: c, random: rand.New(rand.NewPCG(1, 2)), missed: map[string]int{}}
+	s := &comparison{c: c, random: rand.New(rand.NewPCG(1, 2)), missed: map[string]int{}, same: map[string]int{}}
 	for _, name := range slices.Sorted(maps.Keys(jobs)) {
 		s.job(t, name, jobs[name])
 	}
@@ -41,6 +44,9 @@ func TestAlikeAgent(t *testing.T) {
 		s.changes, s.equal, s.unknown, s.asked, s.overcautious)
 	for _, at := range slices.Sorted(maps.Keys(s.missed)) {
 		t.Logf("asked in vain: %dx %s", s.missed[at], at)
+	}
+	for _, at := range slices.Sorted(maps.Keys(s.same)) {
+		t.Logf("rightly equal: %dx %s", s.same[at], at)
 	}
 }
 
@@ -120,7 +126,7 @@ type comparison struct {
 
 	jobs, refused, none, found                   int
 	changes, equal, unknown, asked, overcautious int
-	missed                                       map[string]int // by place
+	missed, same                                 map[string]int // by place and change
 }
 
 func (s *comparison) job(t *testing.T, name string, j *api.Job) {
@@ -219,4 +225,44 @@ func spell(v reflect.Value) string {
 	return fmt.Sprintf("%+v", v)
 }
 
-func (s *comparison) mutate(t *testing.T, name string, live, base *api.Job) {}
+// mutate changes one thing at a time. What alike finds equal must be so for the
+// server too; of the rest a few are asked about, to see how often it asks in vain.
+func (s *comparison) mutate(t *testing.T, name string, live, base *api.Job) {
+	sites := sitesOf(base)
+	s.random.Shuffle(len(sites), func(i, j int) { sites[i], sites[j] = sites[j], sites[i] })
+	for _, site := range sites[:min(len(sites), *mutations)] {
+		desired := job.Clone(base)
+		at := site(desired)
+		if reflect.DeepEqual(desired, base) {
+			continue
+		}
+		s.changes++
+		is, ok := alikeOrPanic(live, desired)
+		if !ok || !is && s.random.IntN(50) > 0 {
+			continue
+		}
+		none, diff, err := s.dryRun(desired)
+		switch {
+		case is && err != nil:
+			s.equal, s.unknown = s.equal+1, s.unknown+1
+		case is && !none:
+			t.Errorf("%s: with %s: alike, but the dry-run shows %s", name, at, diff)
+		case is:
+			s.equal++
+			s.same[digits.ReplaceAllString(at, "[]")]++
+		case err == nil:
+			if s.asked++; none {
+				s.overcautious++
+				s.missed[digits.ReplaceAllString(at, "[]")]++
+			}
+		}
+	}
+}
+
+var digits = regexp.MustCompile(`\[[^\]]*\]`)
+
+// alikeOrPanic: Nomad's own Canonicalize panics on some jobs that no file can give.
+func alikeOrPanic(live, desired *api.Job) (is, ok bool) {
+	defer func() { ok = recover() == nil }()
+	return alike(live, desired), true
+}
