@@ -33,8 +33,43 @@ func TestAlikeAgent(t *testing.T) {
 	if binary == "" || testing.Short() {
 		t.Skip("needs a nomad binary (PATH or NOMAD_BIN)")
 	}
-	c := idleNomad(t, binary)
 	jobs := jobsToCompare(t)
+	for name, config := range map[string]string{"plain": vault, "identities": identities} {
+		t.Run(name, func(t *testing.T) { compareAll(t, idleNomad(t, binary, config), jobs) })
+	}
+}
+
+// vault is the least configuration with which a server takes jobs that use Vault;
+// with identities it also adds what jobs do not say, and only it knows what.
+const (
+	vault = `
+vault {
+  enabled = true
+}
+`
+	identities = `
+vault {
+  enabled = true
+
+  default_identity {
+    aud = ["vault.io"]
+    ttl = "1h"
+  }
+}
+
+consul {
+  service_identity {
+    aud = ["consul.io"]
+  }
+
+  task_identity {
+    aud = ["consul.io"]
+  }
+}
+`
+)
+
+func compareAll(t *testing.T, c *api.Client, jobs map[string]*api.Job) {
 	s := &comparison{c: c, random: rand.New(rand.NewPCG(1, 2)), missed: map[string]int{}, same: map[string]int{}}
 	for _, name := range slices.Sorted(maps.Keys(jobs)) {
 		s.job(t, name, jobs[name])
@@ -51,9 +86,9 @@ func TestAlikeAgent(t *testing.T) {
 }
 
 // idleNomad is a client of an agent that places nothing, so that nothing is run.
-func idleNomad(t *testing.T, binary string) *api.Client {
+func idleNomad(t *testing.T, binary, config string) *api.Client {
 	t.Helper()
-	a, err := real.Start(real.Options{Binary: binary, Dir: t.TempDir(), PATH: os.Getenv("PATH")})
+	a, err := real.Start(real.Options{Binary: binary, Dir: t.TempDir(), PATH: os.Getenv("PATH"), Config: config})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type Options struct {
 	Dir        string   // for its configuration, data and log; it stays
 	PATH       string   // of the agent, and so of raw_exec tasks
 	Namespaces []string // made besides "default"
+	Config     string   // more of its configuration
 }
 
 // Agent is a running agent.
@@ -61,7 +62,7 @@ func Start(opts Options) (*Agent, error) {
 	if a.log, err = os.Create(filepath.Join(opts.Dir, "agent.log")); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(config, a.ports[0], a.ports[1], a.ports[2])
+	text := fmt.Sprintf(config, a.ports[0], a.ports[1], a.ports[2]) + opts.Config
 	if err := os.WriteFile(a.file("agent.hcl"), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
