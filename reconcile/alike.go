@@ -17,8 +17,8 @@ import (
 // job is compared as it stands with what Nomad (2.0) would store for desired, so
 // what Nomad adds must be there and be what it would add today. What it does not
 // call equal may still be; only Nomad's dry-run knows. Of what servers add because
-// their own configuration says so (identities for Consul and Vault, a default
-// priority) it knows nothing: there it says no.
+// their own configuration says so (identities for Consul and Vault) it knows nothing:
+// where a live job has such a thing, it says no.
 func alike(live, desired *api.Job) bool {
 	if live == nil || desired == nil || live.Multiregion != nil || desired.Multiregion != nil {
 		return false // a job of several regions is another one in each
@@ -59,7 +59,8 @@ func storedJob(j, live *api.Job) {
 }
 
 func storedGroup(j *api.Job, g *api.TaskGroup) {
-	g.StopAfterClientDisconnect, g.MaxClientDisconnect, g.PreventRescheduleOnLost = nil, nil, new(false) // Nomad ignores them
+	//lint:ignore SA1019 Nomad ignores them, but stores one
+	g.StopAfterClientDisconnect, g.MaxClientDisconnect, g.PreventRescheduleOnLost = nil, nil, new(false)
 	if d := g.Disconnect; d != nil {
 		zero(&d.LostAfter)
 	}
@@ -78,6 +79,9 @@ func storedGroup(j *api.Job, g *api.TaskGroup) {
 }
 
 func storedTask(j *api.Job, g *api.TaskGroup, t *api.Task) {
+	if len(t.Config) == 0 {
+		t.Config = nil
+	}
 	orDefault(t.KillTimeout, 5*time.Second)
 	for _, p := range t.ScalingPolicies {
 		storedScaling(j, g, t, p)

@@ -85,8 +85,10 @@ func constrains(list []*api.Constraint, c api.Constraint) bool {
 	return slices.ContainsFunc(list, func(have *api.Constraint) bool { return *have == c })
 }
 
+// sameMaps: of what the user is free in, an empty map is not none: Nomad shows a
+// scaling policy that is {} now as added.
 func sameMaps(a, b reflect.Value) bool {
-	if a.Len() != b.Len() {
+	if a.Len() != b.Len() || a.Type().Elem().Kind() == reflect.Interface && a.IsNil() != b.IsNil() {
 		return false
 	}
 	for it := a.MapRange(); it.Next(); {
