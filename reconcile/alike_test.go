@@ -14,6 +14,8 @@ import (
 
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
+	"nomad-reconcile/state/jobspec/jobspectest"
+	"nomad-reconcile/state/nomad/nomadtest"
 	real "nomad-reconcile/state/nomad/nomadtest/agent"
 )
 
@@ -306,5 +308,36 @@ func TestAlikeOfNothing(t *testing.T) {
 	j := &api.Job{ID: new("a")}
 	if alike(nil, j) || alike(j, nil) || alike(nil, nil) {
 		t.Error("a job is like none")
+	}
+}
+
+// TestAlikeGenerated: the double stores what Nomad stores, so that what is measured
+// with it is true of Nomad too.
+func TestAlikeGenerated(t *testing.T) {
+	srv, err := nomadtest.Start(nomadtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	c, err := api.NewClient(&api.Config{Address: srv.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := map[string]*api.Job{}
+	for _, f := range jobspectest.Generate(200) {
+		addJob(jobs, f.Name, f.Bytes)
+	}
+	for name, j := range jobs {
+		_, _, err := c.Jobs().Register(job.Clone(j), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		live, _, err := c.Jobs().Info(*j.ID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !alike(live, j) {
+			t.Errorf("%s: %s", name, whereUnlike(live, j))
+		}
 	}
 }
