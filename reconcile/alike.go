@@ -16,20 +16,21 @@ import (
 // far as this can be told without asking Nomad. What it calls equal is: the live
 // job is compared as it stands with what Nomad (2.0) would store for desired, so
 // what Nomad adds must be there and be what it would add today. What it does not
-// call equal may still be; only Nomad's dry-run knows. Of what servers add because
-// their own configuration says so (identities for Consul and Vault) it knows nothing:
-// where a live job has such a thing, it says no.
-func alike(live, desired *api.Job) bool {
+// call equal may still be; only Nomad's dry-run knows. It takes it that servers add
+// no identities because their own configuration says so; see added for those that do.
+func alike(live, desired *api.Job) bool { return nothingAdded.alike(live, desired) }
+
+func (a *added) alike(live, desired *api.Job) bool {
 	if live == nil || desired == nil || live.Multiregion != nil || desired.Multiregion != nil {
 		return false // a job of several regions is another one in each
 	}
 	want := job.Clone(desired)
-	return stored(want, live) && sameValues(reflect.ValueOf(live), reflect.ValueOf(want))
+	return stored(want, live, a) && sameValues(reflect.ValueOf(live), reflect.ValueOf(want))
 }
 
 // stored makes of a job what Nomad stores for it when it is registered over live;
 // false where that cannot be told.
-func stored(j, live *api.Job) bool {
+func stored(j, live *api.Job, a *added) bool {
 	j.Canonicalize() // as the server does first
 	storedJob(j, live)
 	for _, g := range j.TaskGroups {
@@ -38,8 +39,7 @@ func stored(j, live *api.Job) bool {
 			return false
 		}
 	}
-	imply(j)
-	return true
+	return imply(j, a)
 }
 
 func storedJob(j, live *api.Job) {

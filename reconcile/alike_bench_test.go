@@ -22,7 +22,7 @@ func BenchmarkAlike(b *testing.B) {
 			b.Fatal(diags)
 		}
 		j := job.Clone(spec.Job)
-		if !stored(j, j) {
+		if !stored(j, j, nothingAdded) {
 			b.Fatal("not known what Nomad stores")
 		}
 		desired, live = append(desired, spec.Job), append(live, j)

@@ -8,8 +8,9 @@ import (
 )
 
 // imply adds the constraints that follow from what groups ask for. Their order does
-// not matter, that some yield to one that the user has written does.
-func imply(j *api.Job) {
+// not matter, that some yield to one that the user has written does. False where it
+// is not known what the servers add.
+func imply(j *api.Job, a *added) bool {
 	for _, g := range j.TaskGroups {
 		for _, t := range g.Tasks {
 			t.Constraints = inPartition(t.Constraints, t.Consul)
@@ -20,8 +21,12 @@ func imply(j *api.Job) {
 		implySignals(g)
 		implyServices(g)
 		implyNetworks(g)
+		if !a.give(g) {
+			return false
+		}
 		implyIdentities(g)
 	}
+	return true
 }
 
 // yielding adds a constraint unless there is one of the same attribute.

@@ -341,3 +341,47 @@ func TestAlikeGenerated(t *testing.T) {
 		}
 	}
 }
+
+// TestAdded: what servers add by their configuration is not known until a dry-run has
+// shown no difference, and is then asked of every live job.
+func TestAdded(t *testing.T) {
+	const service = "consul {}\nservice {\n name = \"s\"\n}\n" + taskWith + "vault {}\n}\n"
+	desired := alikeCase{name: "added", group: service}.desired(t)
+	registered := func(servers *added) *api.Job {
+		j := job.Clone(desired)
+		if !stored(j, &api.Job{}, servers) {
+			t.Fatal("not known what is stored")
+		}
+		return j
+	}
+	adding := func(audience string) *added {
+		id := &api.WorkloadIdentity{Audience: []string{audience}}
+		return &added{uses: map[string]*api.WorkloadIdentity{ofVault: id, ofService: id, ofTask: id}}
+	}
+	none, some, other := registered(nothingAdded), registered(adding("a")), registered(adding("b"))
+	if ids := theTask(some).Identities; len(ids) != 2 || ids[0].Name != "consul_default" || ids[1].Name != "vault_default" {
+		t.Errorf("%+v", ids)
+	}
+	for _, tt := range []struct {
+		name    string
+		learnt  *api.Job
+		alikeTo []*api.Job
+	}{
+		{"nothing learnt", nil, nil},
+		{"that none are added", none, []*api.Job{none}},
+		{"those that are", some, []*api.Job{some}},
+	} {
+		var known added
+		if tt.learnt != nil {
+			known.learn(tt.learnt, desired)
+		}
+		for _, live := range []*api.Job{none, some, other} {
+			if got, want := known.alike(live, desired), slices.Contains(tt.alikeTo, live); got != want {
+				t.Errorf("%s: alike is %t", tt.name, got)
+			}
+		}
+	}
+	if !alike(none, desired) || alike(some, desired) {
+		t.Error("alike takes it that none are added")
+	}
+}

@@ -62,8 +62,11 @@ func Start(opts Options) (*Agent, error) {
 	if a.log, err = os.Create(filepath.Join(opts.Dir, "agent.log")); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(config, a.ports[0], a.ports[1], a.ports[2]) + opts.Config
+	text := fmt.Sprintf(config, a.ports[0], a.ports[1], a.ports[2])
 	if err := os.WriteFile(a.file("agent.hcl"), []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(a.file("more.hcl"), []byte(opts.Config), 0o600); err != nil {
 		return nil, err
 	}
 	if err := a.run(); err != nil {
@@ -110,7 +113,7 @@ func (a *Agent) file(name string) string { return filepath.Join(a.opts.Dir, name
 func (a *Agent) client() (*api.Client, error) { return api.NewClient(&api.Config{Address: a.URL()}) }
 
 func (a *Agent) run() error {
-	a.cmd = exec.Command(a.opts.Binary, "agent", "-config", a.file("agent.hcl"), "-data-dir", a.file("data"))
+	a.cmd = exec.Command(a.opts.Binary, "agent", "-config", a.file("agent.hcl"), "-config", a.file("more.hcl"), "-data-dir", a.file("data"))
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
 	a.cmd.Env = []string{"PATH=" + a.opts.PATH, "HOME=" + a.opts.Dir}
 	if err := a.cmd.Start(); err != nil {
