@@ -36,6 +36,11 @@ type Applier struct {
 	parses sync.Map // texts that Nomad has parsed alike, and when
 }
 
+// For is the same Applier, asked by somebody else.
+func (a *Applier) For(kind, by string, progress func(Event)) *Applier {
+	return &Applier{Nomad: a.Nomad, History: a.History, Kind: kind, By: by, Beside: a.Beside, Clock: a.Clock, Progress: progress}
+}
+
 // Event is one step of a run as it begins or ends.
 type Event struct {
 	Job      job.ID

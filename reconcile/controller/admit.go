@@ -44,7 +44,7 @@ func (a *Agent) startRuns(ctx context.Context) {
 		switch {
 		case a.running >= max(a.setup.Concurrency, 1), a.queue.open(c.batch):
 			return
-		case a.queue.isBusy(key{id: id}) || a.queue.has(key{id: id}):
+		case a.queue.isBusy(key{id: id}), a.queue.has(key{id: id}), a.isRunning(id):
 			continue // it is looked at again first
 		case a.pass.left == 0:
 			a.postpone(id)
@@ -58,6 +58,8 @@ func (a *Agent) startRuns(ctx context.Context) {
 		a.start(ctx, id, c)
 	}
 }
+
+func (a *Agent) isRunning(id job.ID) bool { return a.jobs[id] != nil && a.jobs[id].status.Running }
 
 // mayRegister lets one job prove a new revision of the policies before the others
 // follow. Edits of files alone prove nothing, and need no proof.

@@ -27,6 +27,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/hashicorp/nomad/api"
 
+	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/reconcile/controller/watch"
 	"nomad-reconcile/state/history"
@@ -46,6 +47,7 @@ type Setup struct {
 	Planner     *reconcile.Planner
 	Applier     *reconcile.Applier
 	Nomad       Nomad
+	PolicyFiles []policies.Source
 	Sync        reconcile.Sync
 	Concurrency int           // jobs looked at, and jobs changed, at once
 	MaxChanges  int           // jobs changed in one pass
@@ -101,17 +103,13 @@ type Agent struct {
 }
 
 // Run loops until ctx ends, and then until the runs under way have ended or are
-// parked. The first load must succeed; later ones may fail and are logged.
+// parked. The first load must succeed; later ones may fail and are logged. The caller
+// holds the state folder: see history.Store.Hold.
 func (a *Agent) Run(ctx context.Context) error {
 	setup, err := a.Load()
 	if err != nil {
 		return err
 	}
-	unlock, err := setup.Applier.History.Hold()
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	a.begin(setup)
 	w := watch.New(watch.Options{Settle: setup.Settle, Poll: pollEvery, Log: a.Log, OnError: func(error) { a.Metrics.WatchError() }})
 	defer w.Close()
@@ -364,9 +362,6 @@ func (a *Agent) heardSuspensions() {
 		}
 		return
 	}
-	holds := func(list []history.Suspension, id job.ID) bool {
-		return slices.ContainsFunc(list, func(s history.Suspension) bool { return s.Holds(id) })
-	}
 	before := a.held
 	a.held = now
 	for id := range a.jobs {
@@ -374,6 +369,10 @@ func (a *Agent) heardSuspensions() {
 			a.push(id)
 		}
 	}
+}
+
+func holds(list []history.Suspension, id job.ID) bool {
+	return slices.ContainsFunc(list, func(s history.Suspension) bool { return s.Holds(id) })
 }
 
 // concernsSetup reports whether what was loaded may be another now.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"nomad-reconcile/reconcile"
@@ -50,19 +49,15 @@ func (a *Agent) start(ctx context.Context, id job.ID, c candidate) {
 		return
 	}
 	a.running++
-	if k := a.jobs[id]; k != nil {
-		k.status.Running = true
-	}
+	a.setRunning(id, true)
 	trying := a.trying && !a.trial.Proven && c.plan.Will(reconcile.Register)
-	a.changed()
 	go a.run(ctx, id, c.plan, a.setup.Applier, trying)
 }
 
 func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *reconcile.Applier, trying bool) {
 	suspended, err := applier.History.Suspensions()
-	i := slices.IndexFunc(suspended, func(s history.Suspension) bool { return s.Holds(id) })
 	run := history.Run{Job: id, Result: history.Held, Reason: "it was suspended meanwhile"}
-	if err == nil && i < 0 {
+	if err == nil && !holds(suspended, id) {
 		run, err = applier.Apply(ctx, p)
 	}
 	a.mu.Lock()
@@ -84,9 +79,7 @@ func (a *Agent) ended(id job.ID, what string, run history.Run, err error) {
 	a.queue.done(key{id: id}, a.now())
 	a.logRun(what, id, run, err)
 	k := a.jobs[id]
-	if k != nil {
-		k.status.Running, k.status.Queued = false, false
-	}
+	a.setRunning(id, false)
 	var stale *reconcile.StaleError
 	switch {
 	case errors.As(err, &stale):
