@@ -153,12 +153,12 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, get func() (any, 
 			return err
 		}
 		if index > past {
-			return reply(w, json.RawMessage(body), index)
+			return send(w, body, index)
 		}
 		select {
 		case <-moved:
 		case <-over.C:
-			return reply(w, json.RawMessage(body), index)
+			return send(w, body, index)
 		case <-r.Context().Done():
 			return r.Context().Err()
 		}
@@ -180,6 +180,10 @@ func reply(w http.ResponseWriter, out any, index uint64) error {
 	if err != nil {
 		return err
 	}
+	return send(w, body, index)
+}
+
+func send(w http.ResponseWriter, body []byte, index uint64) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Nomad-Index", strconv.FormatUint(index, 10))
