@@ -1,10 +1,14 @@
 package nomad_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"testing"
 
@@ -40,17 +44,6 @@ func fleet(b *testing.B, count int) *nomad.Client {
 	return c
 }
 
-// peakMB is the most memory that this process has had.
-func peakMB(b *testing.B) float64 {
-	status, err := os.ReadFile("/proc/self/status")
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if err != nil || m == nil {
-		b.Skip("no /proc")
-	}
-	kb, _ := strconv.Atoi(string(m[1]))
-	return float64(kb) / 1024
-}
-
 // BenchmarkMany is what the agent asks of Nomad most, with many jobs there.
 func BenchmarkMany(b *testing.B) {
 	for _, count := range []int{0, 1} {
@@ -75,7 +68,69 @@ func BenchmarkMany(b *testing.B) {
 					}
 				})
 			}
-			b.Logf("%d jobs: at most %.0f MB, %d goroutines", manyJobs, peakMB(b), runtime.NumGoroutine())
 		})
 	}
+}
+
+// BenchmarkListMemory is the client's side of a list of many jobs: what stays of it, and
+// what reading it adds to the process at most. The answer itself is kept by the server,
+// in the same process.
+func BenchmarkListMemory(b *testing.B) {
+	var stubs []*api.JobListStub
+	for i := range manyJobs {
+		name := fmt.Sprintf("team-%02d/service-%05d", i%40, i)
+		stubs = append(stubs, &api.JobListStub{
+			ID: name, Name: name, Namespace: "default", Datacenters: []string{"*"}, Type: "service", Priority: 50, Status: "running",
+			CreateIndex: 1e6, ModifyIndex: 2e6, JobModifyIndex: 2e6, SubmitTime: 1795887890622985343,
+			JobSummary: &api.JobSummary{
+				JobID: name, Namespace: "default", CreateIndex: 1e6, ModifyIndex: 2e6, Children: &api.JobChildrenSummary{},
+				Summary: map[string]api.TaskGroupSummary{"web": {Running: 3}, "worker": {Running: 1}},
+			},
+		})
+	}
+	body, err := json.Marshal(stubs)
+	if err != nil {
+		b.Fatal(err)
+	}
+	stubs = nil
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Nomad-Index", "7")
+		w.Write(body)
+	}))
+	defer srv.Close()
+	c, err := nomad.New(&api.Config{Address: srv.URL})
+	if err != nil {
+		b.Fatal(err)
+	}
+	debug.FreeOSMemory()
+	before, rss := heap(), resident(b, "VmRSS")
+	b.ReportAllocs()
+	for b.Loop() {
+		if stubs, _, err = c.List(b.Context(), []string{"default"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(resident(b, "VmHWM")-rss)/1024, "peak-MB-more")
+	b.ReportMetric(float64(heap()-before)/(1<<20), "live-MB")
+	b.ReportMetric(float64(len(body))/(1<<20), "body-MB")
+	runtime.KeepAlive(stubs)
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// resident is a figure of this process's memory, in kB.
+func resident(b *testing.B, what string) int {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	m := regexp.MustCompile(what + `:\s+(\d+) kB`).FindSubmatch(status)
+	if err != nil || m == nil {
+		b.Skip("no /proc here")
+	}
+	kb, _ := strconv.Atoi(string(m[1]))
+	return kb
 }
