@@ -192,6 +192,7 @@ func (c *Client) openEvents(ctx context.Context, ns string, index uint64) (*even
 		s.close()
 		return nil, err
 	}
+	s.alarm.Stop()
 	return s, nil
 }
 
@@ -227,17 +228,21 @@ func (s *events) open(ctx context.Context, index uint64) error {
 
 // tell gives every line to each, and ends with the reason that there are no more.
 func (s *events) tell(ctx context.Context, each func(eventLine)) error {
-	for line := s.first; ; {
-		s.alarm.Stop() // what each takes is not the stream's fault
-		each(line)
+	if len(s.first.Events) > 0 {
+		each(s.first)
+	}
+	for {
+		var line eventLine
 		s.alarm.Reset(s.client.silence)
-		line = eventLine{}
-		if err := s.lines.Decode(&line); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
+		err := s.lines.Decode(&line)
+		s.alarm.Stop() // what each takes is not the stream's fault
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
 			return s.broken(err)
 		}
+		each(line)
 	}
 }
 
