@@ -292,6 +292,12 @@ func (c *Catalog) Len() (files, left int) {
 	return len(c.files), left
 }
 
+// Whole reports whether every file of every source was read.
+func (c *Catalog) Whole() bool {
+	whole, _ := c.whole()
+	return whole
+}
+
 // whole reports whether every file of every source was read; named, whether at least
 // all of them say which job they mean.
 func (c *Catalog) whole() (whole, named bool) {

@@ -195,13 +195,15 @@ func childJob(o Observation) *Hold {
 	}
 }
 
+const fileUnknownReason = "no file that could be read declares it, and not every file could be read"
+
 // fileUnknown: unknown is not absent.
 func fileUnknown(o Observation) *Hold {
 	if o.File != nil || !o.Ours && o.By == nil || o.Complete {
 		return nil
 	}
 	return &Hold{
-		Reason: "no file that could be read declares it, and not every file could be read",
+		Reason: fileUnknownReason,
 		Next:   "mend the files that are held first",
 		Passes: true,
 	}

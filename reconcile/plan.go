@@ -46,6 +46,9 @@ type Hold struct {
 	Passes bool // it may end by itself, with nothing of the job having moved
 }
 
+// Unread reports whether the job waits for files that could not be read.
+func (h *Hold) Unread() bool { return h != nil && h.Reason == fileUnknownReason }
+
 // Finding is a policy finding with its place in the file.
 type Finding struct {
 	policies.Finding

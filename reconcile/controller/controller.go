@@ -131,7 +131,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 const (
 	pollEvery    = 10 * time.Second // how often folders are looked at that cannot be watched
-	longestStart = 10 * time.Second // how long the first pass waits for the watches
+	longestStart = time.Second      // how long the first pass waits for the watches
 )
 
 func (a *Agent) init() {
@@ -177,9 +177,8 @@ func (a *Agent) Reload() {
 
 // loop waits for whatever comes next, and lets step do what it has made possible.
 func (a *Agent) loop(ctx, runs context.Context, w *watch.Watcher) {
-	following, unfollow := context.WithCancel(ctx)
+	unfollow := a.follow(ctx)
 	defer func() { unfollow() }()
-	a.follow(following)
 	full := time.NewTimer(a.jittered())
 	defer full.Stop()
 	for {
@@ -198,8 +197,7 @@ func (a *Agent) loop(ctx, runs context.Context, w *watch.Watcher) {
 		}
 		if a.loadAgain.Swap(false) && a.reload() {
 			unfollow()
-			following, unfollow = context.WithCancel(ctx)
-			a.follow(following)
+			unfollow = a.follow(ctx)
 			w.Set(a.setup.watched())
 		}
 	}
@@ -223,7 +221,9 @@ func (a *Agent) step(ctx, runs context.Context) <-chan time.Time {
 	a.calmEnded()
 	a.startList(ctx)
 	a.startLooks(ctx)
-	a.startRuns(runs)
+	if ctx.Err() == nil {
+		a.startRuns(runs)
+	}
 	a.settled()
 	a.measure()
 	next := a.wakeAt()

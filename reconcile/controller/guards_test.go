@@ -28,7 +28,7 @@ func TestSuspendedAndResumed(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.setup.Sync.Fix = true
-			w.setup.Watch = append(w.setup.Watch, w.store().SuspendedFile())
+			w.setup.Files = []string{w.store().SuspendedFile()}
 			w.register(webJob)
 			w.suspend(name, "moving house")
 			w.start()
@@ -56,7 +56,7 @@ func TestSuspendedMeanwhile(t *testing.T) {
 	}
 	w.start()
 	w.awaitConverged("web")
-	if l := w.awaitRun("zz"); l.Result != "held" || !strings.Contains(l.Reason, "suspended meanwhile") || !w.fileHasE("jobs/zz.hcl") {
+	if l := w.awaitDecided("zz", "held"); l.Reason != "suspended: now" || !w.fileHasE("jobs/zz.hcl") {
 		t.Errorf("%+v", l)
 	}
 }

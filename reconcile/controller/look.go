@@ -270,12 +270,26 @@ func decision(p reconcile.Plan) []any {
 	return values
 }
 
+// lookAtUnread: jobs without a file that waited for all files to be read.
+func (a *Agent) lookAtUnread() {
+	if !a.pass.stirred || !a.catalog.Whole() {
+		return
+	}
+	for id, k := range a.jobs {
+		if k.plan != nil && k.plan.Hold.Unread() {
+			a.push(id)
+		}
+	}
+}
+
 // settled notes when all that had moved has been worked through.
 func (a *Agent) settled() {
 	if a.looking > 0 || a.queue.ready.Len() > 0 || a.nomad.err != "" || a.nomad.wanted || a.nomad.listing {
 		return
 	}
-	if a.refill(); a.queue.ready.Len() > 0 {
+	a.refill()
+	a.lookAtUnread()
+	if a.queue.ready.Len() > 0 {
 		return
 	}
 	if a.pass.stirred {

@@ -142,9 +142,10 @@ func wellBy(s *api.JobListStub) bool {
 	return s.Status != "pending"
 }
 
-// follow hears of what moves in Nomad until ctx ends, from the last list or event on.
+// follow hears of what moves in Nomad until it is ended, from the last list or event on.
 // After each break a list is read: the stream may have lost something.
-func (a *Agent) follow(ctx context.Context) {
+func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
+	ctx, end = context.WithCancel(ctx)
 	a.mu.Lock()
 	setup := a.setup
 	a.mu.Unlock()
@@ -181,6 +182,7 @@ func (a *Agent) follow(ctx context.Context) {
 			}
 		}
 	}()
+	return end
 }
 
 // awaitList waits until there is a list to follow from; false if ctx ends before.

@@ -65,10 +65,10 @@ func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *r
 	if run.ID == "" {
 		a.pass.left++ // it takes no place from others
 	}
+	a.ended(id, "run", run, err)
 	if trying {
 		a.proved(run)
 	}
-	a.ended(id, "run", run, err)
 }
 
 // ended notes what became of a run, and asks for a look at what it has made.
