@@ -356,7 +356,7 @@ func TestAdded(t *testing.T) {
 	}
 	adding := func(audience string) *added {
 		id := &api.WorkloadIdentity{Audience: []string{audience}}
-		return &added{uses: map[string]*api.WorkloadIdentity{ofVault: id, ofService: id, ofTask: id}}
+		return &added{uses: map[string]*api.WorkloadIdentity{"vault_default": id, "consul_default": id, "service_default": id}}
 	}
 	none, some, other := registered(nothingAdded), registered(adding("a")), registered(adding("b"))
 	if ids := theTask(some).Identities; len(ids) != 2 || ids[0].Name != "consul_default" || ids[1].Name != "vault_default" {
