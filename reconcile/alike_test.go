@@ -424,6 +424,19 @@ func TestStillAlike(t *testing.T) {
 	}
 }
 
+// TestStillAlikeVault: the same of a task's vault block.
+func TestStillAlikeVault(t *testing.T) {
+	c := alikeCases[slices.IndexFunc(alikeCases, func(c alikeCase) bool { return c.name == "vault" })]
+	live, desired := c.live(t), c.desired(t)
+	theTask(live).Vault.Namespace, theTask(live).Vault.ChangeSignal = new("ns"), new("SIGHUP")
+	desired.VaultNamespace, live.VaultNamespace = new("ns"), new("ns")
+	v := theTask(desired).Vault
+	v.Policies, v.Cluster, v.ChangeMode, v.ChangeSignal = []string{"a"}, "", new(""), new("sighup")
+	if !alike(live, desired) {
+		t.Error(whereUnlike(live, desired))
+	}
+}
+
 func twice(attribute string) []*api.Constraint {
 	return []*api.Constraint{{LTarget: attribute}, {LTarget: attribute}}
 }
