@@ -24,6 +24,8 @@ import (
 
 var mutations = flag.Int("mutations", 20, "changes of each job that alike and a real Nomad are asked about")
 
+var mutationSeed = flag.Uint64("mutation-seed", 1, "which changes these are")
+
 // TestAlikeAgent holds alike against the dry-runs of a real Nomad: jobs just as they
 // were registered, and with one thing changed. It must not once call equal what the
 // dry-run does not. With RECONCILE_JOBS (folders, separated by colons) it takes the
@@ -70,7 +72,7 @@ consul {
 )
 
 func compareAll(t *testing.T, c *api.Client, jobs map[string]*api.Job) {
-	s := &comparison{c: c, random: rand.New(rand.NewPCG(1, 2)), missed: map[string]int{}, same: map[string]int{}}
+	s := &comparison{c: c, random: rand.New(rand.NewPCG(*mutationSeed, 2)), missed: map[string]int{}, same: map[string]int{}}
 	for _, name := range slices.Sorted(maps.Keys(jobs)) {
 		s.job(t, name, jobs[name])
 	}

@@ -17,7 +17,7 @@ import (
 // nothing yet.
 type added struct {
 	mu   sync.Mutex
-	uses map[string]*api.WorkloadIdentity // nil where servers add none
+	uses map[string]*api.WorkloadIdentity // by name, or service_CLUSTER; nil where servers add none
 }
 
 func (a *added) note(use string, id *api.WorkloadIdentity) {
@@ -39,14 +39,9 @@ func (a *added) of(use string) (id *api.WorkloadIdentity, known bool) {
 	return id, known
 }
 
-// The uses.
-const (
-	ofVault   = "vault"
-	ofService = "consul service"
-	ofTask    = "consul task"
-)
-
-var nothingAdded = &added{uses: map[string]*api.WorkloadIdentity{ofVault: nil, ofService: nil, ofTask: nil}}
+// nothingAdded is what is known of servers without such a configuration; of the
+// clusters of an Enterprise it knows nothing.
+var nothingAdded = &added{uses: map[string]*api.WorkloadIdentity{"vault_default": nil, "consul_default": nil, "service_default": nil}}
 
 // learn takes note of what Nomad has added to live, where its dry-run of desired shows
 // no difference.
@@ -80,17 +75,17 @@ func (a *added) learnServices(live, want []*api.Service) {
 			id = new(*id)
 			id.Name, id.ServiceName = "", ""
 		}
-		a.note(ofService, id)
+		a.note("service_"+s.Cluster, id)
 	}
 }
 
 func (a *added) learnTask(live *api.Task, g *api.TaskGroup, t *api.Task) {
-	for use, name := range lacking(g, t) {
+	for _, name := range lacking(g, t) {
 		var id *api.WorkloadIdentity
 		if i := identityAt(live.Identities, name); i >= 0 {
 			id = new(*live.Identities[i])
 		}
-		a.note(use, id)
+		a.note(name, id)
 	}
 }
 
@@ -107,14 +102,12 @@ func (a *added) give(g *api.TaskGroup) bool {
 				return false
 			}
 		}
-		need := lacking(g, t)
-		for _, use := range []string{ofTask, ofVault} { // in Nomad's order
-			name, lacks := need[use]
-			id, known := a.of(use)
-			switch {
-			case lacks && !known:
+		for _, name := range lacking(g, t) {
+			id, known := a.of(name)
+			if !known {
 				return false
-			case lacks && id != nil:
+			}
+			if id != nil {
 				id.Name = name
 				t.Identities = append(t.Identities, id)
 			}
@@ -128,29 +121,24 @@ func (a *added) giveService(s *api.Service) bool {
 		return true
 	}
 	var known bool
-	s.Identity, known = a.of(ofService)
+	s.Identity, known = a.of("service_" + s.Cluster)
 	return known
 }
 
 func lacksIdentity(s *api.Service) bool { return s.Provider == "consul" && s.Identity == nil }
 
-// lacking is the names of the identities that a task needs and does not give, by use.
-func lacking(g *api.TaskGroup, t *api.Task) map[string]string {
-	need := map[string]string{}
+// lacking is the names of the identities that a task needs and does not give.
+func lacking(g *api.TaskGroup, t *api.Task) []string {
+	var need []string
 	if c := t.Consul; c != nil {
-		need[ofTask] = "consul_" + c.Cluster
+		need = append(need, "consul_"+c.Cluster)
 	} else if g.Consul != nil {
-		need[ofTask] = "consul_" + g.Consul.Cluster
+		need = append(need, "consul_"+g.Consul.Cluster)
 	}
 	if t.Vault != nil {
-		need[ofVault] = "vault_" + t.Vault.Cluster
+		need = append(need, "vault_"+t.Vault.Cluster)
 	}
-	for use, name := range need {
-		if identityAt(t.Identities, name) >= 0 {
-			delete(need, use)
-		}
-	}
-	return need
+	return slices.DeleteFunc(need, func(name string) bool { return identityAt(t.Identities, name) >= 0 })
 }
 
 func identityAt(ids []*api.WorkloadIdentity, name string) int {

@@ -356,7 +356,7 @@ func TestAdded(t *testing.T) {
 	}
 	adding := func(audience string) *added {
 		id := &api.WorkloadIdentity{Audience: []string{audience}}
-		return &added{uses: map[string]*api.WorkloadIdentity{ofVault: id, ofService: id, ofTask: id}}
+		return &added{uses: map[string]*api.WorkloadIdentity{"vault_default": id, "consul_default": id, "service_default": id}}
 	}
 	none, some, other := registered(nothingAdded), registered(adding("a")), registered(adding("b"))
 	if ids := theTask(some).Identities; len(ids) != 2 || ids[0].Name != "consul_default" || ids[1].Name != "vault_default" {
@@ -384,4 +384,59 @@ func TestAdded(t *testing.T) {
 	if !alike(none, desired) || alike(some, desired) {
 		t.Error("alike takes it that none are added")
 	}
+}
+
+// TestStillAlike: what a job may say without Nomad storing it.
+func TestStillAlike(t *testing.T) {
+	c := alikeCases[0]
+	for what, change := range map[string]func(live, desired *api.Job){
+		"the region of the server": func(live, desired *api.Job) { live.Region, desired.Region = new("eu"), new("global") },
+		"no region":                func(live, desired *api.Job) { live.Region, desired.Region = new("eu"), new("") },
+		"no namespace":             func(_, desired *api.Job) { desired.Namespace = new("") },
+		"no node pool":             func(_, desired *api.Job) { desired.NodePool = new("") },
+		"a parent":                 func(_, desired *api.Job) { desired.ParentID = new("a") },
+		"a namespace of Consul":    func(_, desired *api.Job) { desired.ConsulNamespace = new("a") },
+		"dispatched":               func(_, desired *api.Job) { desired.Dispatched, desired.DispatchIdempotencyToken = true, new("a") },
+		"what the server counts":   func(_, desired *api.Job) { desired.Version, desired.Status = new(uint64(9)), new("dead") },
+		"a disk in the resources":  func(_, desired *api.Job) { theTask(desired).Resources = &api.Resources{DiskMB: new(9)} },
+		"logs that are enabled":    func(_, desired *api.Job) { theTask(desired).LogConfig = &api.LogConfig{Enabled: new(true)} },
+		"no time to be killed in":  func(_, desired *api.Job) { theTask(desired).KillTimeout = new(time.Duration(0)) },
+		"its own identity":         func(_, desired *api.Job) { theTask(desired).Identity = &api.WorkloadIdentity{} },
+		"it among the others":      func(_, desired *api.Job) { theTask(desired).Identities = []*api.WorkloadIdentity{{Name: "default"}} },
+		"empty lists and maps": func(_, desired *api.Job) {
+			desired.Meta, desired.Constraints = map[string]string{}, []*api.Constraint{}
+		},
+		"an empty config":           func(live, desired *api.Job) { theTask(live).Config, theTask(desired).Config = nil, map[string]any{} },
+		"a constraint of two twice": func(live, desired *api.Job) { desired.Constraints = twice("a"); live.Constraints = twice("a")[:1] },
+		"a disconnect": func(live, desired *api.Job) {
+			theGroup(live).Disconnect = &api.DisconnectStrategy{LostAfter: new(time.Duration(0)), Replace: new(true), Reconcile: new(api.ReconcileOptionBestScore)}
+			theGroup(desired).Disconnect = &api.DisconnectStrategy{}
+		},
+		"a device of a network": func(live, desired *api.Job) {
+			theGroup(live).Networks = []*api.NetworkResource{{Mode: "host"}}
+			theGroup(desired).Networks = []*api.NetworkResource{{Mode: "host", Device: "eth0", MBits: new(0)}}
+		},
+	} {
+		live, desired := c.live(t), c.desired(t)
+		if change(live, desired); !alike(live, desired) {
+			t.Errorf("%s: %s", what, whereUnlike(live, desired))
+		}
+	}
+}
+
+// TestStillAlikeVault: the same of a task's vault block.
+func TestStillAlikeVault(t *testing.T) {
+	c := alikeCases[slices.IndexFunc(alikeCases, func(c alikeCase) bool { return c.name == "vault" })]
+	live, desired := c.live(t), c.desired(t)
+	theTask(live).Vault.Namespace, theTask(live).Vault.ChangeSignal = new("ns"), new("SIGHUP")
+	desired.VaultNamespace, live.VaultNamespace = new("ns"), new("ns")
+	v := theTask(desired).Vault
+	v.Policies, v.Cluster, v.ChangeMode, v.ChangeSignal = []string{"a"}, "", new(""), new("sighup")
+	if !alike(live, desired) {
+		t.Error(whereUnlike(live, desired))
+	}
+}
+
+func twice(attribute string) []*api.Constraint {
+	return []*api.Constraint{{LTarget: attribute}, {LTarget: attribute}}
 }
