@@ -44,8 +44,10 @@ func (a *Agent) startRuns(ctx context.Context) {
 		switch {
 		case a.running >= max(a.setup.Concurrency, 1), a.queue.open(c.batch):
 			return
-		case a.queue.isBusy(key{id: id}), a.queue.has(key{id: id}), a.isRunning(id):
-			continue // it is looked at again first
+		case a.isRunning(id):
+			continue
+		case a.queue.soon(key{id: id}): // it is looked at again first, and keeps its place
+			return
 		case a.pass.left == 0:
 			a.postpone(id)
 			continue

@@ -108,7 +108,8 @@ func (w *world) registerAs(name, text string) {
 
 // crashes: this very job is healthy only as long as nobody mends it.
 func crashes(name string) string {
-	return strings.Replace(another(name), `"sleep", "600"`, `"sh", "-c", "exit 1"`, 1)
+	patient := strings.Replace(another(name), `min_healthy_time  = "10ms"`, `min_healthy_time  = "2s"`, 1)
+	return strings.Replace(patient, `"sleep", "600"`, `"sh", "-c", "exit 1"`, 1)
 }
 
 // Under new policies one job goes first; the others follow when it has converged.

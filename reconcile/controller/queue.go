@@ -187,6 +187,12 @@ func (q *queue) open(batch int) bool {
 // len is how many keys wait, those included that are not due.
 func (q *queue) len() int { return len(q.waiting) }
 
+// soon reports whether a key is worked at or about to be.
+func (q *queue) soon(k key) bool {
+	it := q.waiting[k]
+	return q.busy[k] != nil || it != nil && it.in == &q.ready && !it.retry
+}
+
 func (q *queue) has(k key) bool {
 	return q.waiting[k] != nil || q.busy[k] != nil && q.busy[k].again != nil
 }
