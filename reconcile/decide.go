@@ -57,7 +57,7 @@ func Decide(o Observation, s Sync) Plan {
 
 // facts are what a plan shows whatever is decided.
 func facts(o Observation) Plan {
-	p := Plan{ID: o.ID}
+	p := Plan{ID: o.ID, Basis: o.Basis}
 	if o.File != nil {
 		p.File = o.File.Doc.Name
 		p.Findings = append(p.Findings, o.File.Findings...)

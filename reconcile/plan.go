@@ -90,6 +90,7 @@ type Plan struct {
 	Warnings  hcl.Diagnostics      // of the job file
 	Variables []Variable           // where the job file's variables got their values
 	Sources   map[string]*hcl.File // for printing Warnings; nil without
+	Basis     history.Basis        // what it was made from
 
 	change *change // nil: nothing is to be done, or the plan is to be shown alone
 }
