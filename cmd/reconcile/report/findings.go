@@ -55,22 +55,11 @@ func (p *page) fileFinding(f reconcile.Finding, also bool) {
 // findingHead is "deny  jobs/web.hcl:47:17  sudo.preserve_env (policy)" and the
 // message.
 func (p *page) findingHead(f reconcile.Finding, place string) {
-	color := yellow
-	if f.Enforce == policies.Deny {
-		color = red
-	}
-	place = printable(place)
 	rule := fmt.Sprintf("%s (%s)", f.Rule, f.Policy)
 	if f.Fixable() {
 		rule = fmt.Sprintf("%s (%s, fixable)", f.Rule, f.Policy)
 	}
-	head := p.paint(color, fmt.Sprintf("%-4s", f.Enforce)) + "  " + p.paint(bold, place)
-	if room := p.room(8); room == 0 || cells(place)+2+cells(rule) <= room {
-		p.line(2, head+"  "+rule)
-	} else {
-		p.line(2, head)
-		p.line(8, rule)
-	}
+	p.findingPlace(string(f.Enforce), place, rule)
 	text := f.Message
 	if f.Denied() && !p.held {
 		text += ". There is no fix for it: mend it by hand"
@@ -91,6 +80,22 @@ func (p *page) source(f reconcile.Finding) {
 	bar := p.paint(dim, " | ")
 	p.line(0, p.paint(dim, number)+bar+text)
 	p.line(0, strings.Repeat(" ", len(number))+bar+strings.Repeat(" ", from)+p.paint(red, strings.Repeat("^", to-from)))
+}
+
+// findingPlace is a line, or two where there is no room.
+func (p *page) findingPlace(enforce, place, rule string) {
+	color := yellow
+	if enforce == string(policies.Deny) {
+		color = red
+	}
+	place = printable(place)
+	head := p.paint(color, fmt.Sprintf("%-4s", enforce)) + "  " + p.paint(bold, place)
+	if room := p.room(8); room == 0 || cells(place)+2+cells(rule) <= room {
+		p.line(2, head+"  "+rule)
+	} else {
+		p.line(2, head)
+		p.line(8, rule)
+	}
 }
 
 // pointed is the source line as it is shown in at most room columns (0: all of

@@ -39,8 +39,13 @@ func skippedOf(in []reconcile.Skipped) []skipped {
 }
 
 // summary counts the jobs by their condition, and the findings that are excepted.
-// All conditions are always there.
 type summary struct {
+	byCondition
+	Excepted int `json:"excepted"` // findings, not jobs
+}
+
+// byCondition counts jobs by their condition. All conditions are always there.
+type byCondition struct {
 	InSync     int `json:"in_sync"`
 	OutOfSync  int `json:"out_of_sync"`
 	Denied     int `json:"denied"`
@@ -49,27 +54,26 @@ type summary struct {
 	Failed     int `json:"failed"`
 	Converging int `json:"converging"`
 	Orphan     int `json:"orphan"`
-	Excepted   int `json:"excepted"` // findings, not jobs
 }
 
-func (s *summary) add(c reconcile.Condition) {
+func (n *byCondition) add(c reconcile.Condition) {
 	switch c {
 	case reconcile.InSync:
-		s.InSync++
+		n.InSync++
 	case reconcile.OutOfSync:
-		s.OutOfSync++
+		n.OutOfSync++
 	case reconcile.Denied:
-		s.Denied++
+		n.Denied++
 	case reconcile.Held:
-		s.Held++
+		n.Held++
 	case reconcile.Degraded:
-		s.Degraded++
+		n.Degraded++
 	case reconcile.Failed:
-		s.Failed++
+		n.Failed++
 	case reconcile.Converging:
-		s.Converging++
+		n.Converging++
 	case reconcile.Orphan:
-		s.Orphan++
+		n.Orphan++
 	}
 }
 
@@ -140,14 +144,18 @@ func PlansJSON(w io.Writer, plans []reconcile.Plan, passedOver []reconcile.Skipp
 	for _, p := range plans {
 		doc.Summary.add(p.Condition)
 		doc.Summary.Excepted += countOf(p.Findings, isExcepted)
-		doc.Jobs = append(doc.Jobs, plannedJob{
-			Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Source: p.Source, Condition: string(p.Condition),
-			Reason: redactProse(p.Reason), Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
-			Findings: findings(p.Findings), FileDiff: redactDiff(p.FileDiff), LiveDiff: changes(p.LiveDiff),
-			Updates: orEmpty(p.Updates), Gates: gateTitles(p), Notes: redactAll(p.Notes), Left: redactAll(p.Left), Hold: holdOf(p.Hold),
-		})
+		doc.Jobs = append(doc.Jobs, plannedOf(p))
 	}
 	return encode(w, doc)
+}
+
+func plannedOf(p reconcile.Plan) plannedJob {
+	return plannedJob{
+		Namespace: namespace(p.ID), ID: p.ID.Name, File: p.File, Source: p.Source, Condition: string(p.Condition),
+		Reason: redactProse(p.Reason), Actions: orEmpty(p.Actions), Strategy: string(p.Rollout.Strategy),
+		Findings: findings(p.Findings), FileDiff: redactDiff(p.FileDiff), LiveDiff: changes(p.LiveDiff),
+		Updates: orEmpty(p.Updates), Gates: gateTitles(p), Notes: redactAll(p.Notes), Left: redactAll(p.Left), Hold: holdOf(p.Hold),
+	}
 }
 
 // ChecksJSON writes what one side alone says, in the shape of PlansJSON without
