@@ -22,9 +22,9 @@ type Order struct {
 
 // Outcome is what became of an Order.
 type Outcome struct {
-	Stale  reconcile.Stale // what has moved since the plan was made; then nothing was done
-	Runs   []history.Run   // in the order of the plan's jobs
-	Errors []string        // of jobs that could not be worked at
+	Moved  []byte        // the agent's own plan, as reconcile.Save writes it, where it is another one: then nothing was done
+	Runs   []history.Run // in the order of the plan's jobs
+	Errors []string      // of jobs that could not be worked at
 }
 
 // Carry does what a person has approved, if the agent's own plan of now is the same.
@@ -47,8 +47,8 @@ func (a *Agent) Carry(ctx context.Context, o Order, progress func(reconcile.Even
 	if err != nil {
 		return Outcome{}, err
 	}
-	if stale := o.Saved.Against(now); stale.Any() {
-		return Outcome{Stale: stale}, nil
+	if o.Saved.Against(now).Any() {
+		return Outcome{Moved: data}, nil
 	}
 	var mu sync.Mutex
 	applier := setup.Applier.For("apply", o.By, func(e reconcile.Event) {
