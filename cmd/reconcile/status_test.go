@@ -354,7 +354,7 @@ func TestFitting(t *testing.T) {
 	if got := fitting(all, 4); len(got) != 4 {
 		t.Errorf("%v", got)
 	}
-	want := []string{"a", "b", "... and 2 more lines; a taller terminal shows them, as does: reconcile status"}
+	want := []string{"a", "... and 2 more lines, for a taller terminal", "d"}
 	if d := cmp.Diff(want, fitting(all, 3)); d != "" {
 		t.Error(d)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,7 @@ func (in *invocation) watch(ctx context.Context, source *statusSource) int {
 		now, err := w.next(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return exitOK
+			return w.end()
 		case err != nil && first:
 			in.printErr("%s", now.said)
 			return in.refuse(err)
@@ -57,10 +58,18 @@ func (in *invocation) watch(ctx context.Context, source *statusSource) int {
 		}
 		select {
 		case <-ctx.Done():
-			return exitOK
+			return w.end()
 		case <-tick.C:
 		}
 	}
+}
+
+// end leaves what was drawn last, and a line for what the shell says.
+func (w *watching) end() int {
+	if w.drawn {
+		w.print("\x1b[K\n")
+	}
+	return exitOK
 }
 
 // next asks the agent or, where there is none, works it out if that is due.
@@ -138,7 +147,10 @@ func (w *watching) trouble(err error) {
 }
 
 // onScreen: the terminal can be rewritten.
-func (w *watching) onScreen() bool { return w.out.Width > 0 && w.getenv("TERM") != "dumb" }
+func (w *watching) onScreen() bool {
+	f, ok := w.stdout.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && w.getenv("TERM") != "dumb"
+}
 
 // draw puts the page in the place of the one before, as much of it as fits.
 func (w *watching) draw(ctx context.Context) error {
@@ -156,29 +168,28 @@ func (w *watching) draw(ctx context.Context) error {
 		w.drawn = true
 	}
 	out.WriteString("\x1b[H")
-	for _, line := range fitting(strings.Split(strings.TrimRight(b.String(), "\n"), "\n"), height-2) {
+	for _, line := range fitting(strings.Split(strings.TrimRight(b.String(), "\n"), "\n"), height-1) {
 		out.WriteString(line + "\x1b[K\n")
 	}
-	out.WriteString("\x1b[K\n^C ends this.\x1b[K\x1b[J\r")
+	out.WriteString("^C ends this.\x1b[K\x1b[J\r")
 	w.print("%s", out.String())
 	return nil
 }
 
-// fitting are as many lines as there is room for, the last of which says how many
-// there are more.
+// fitting are as many lines as there is room for, the last one, which sums up, always
+// among them.
 func fitting(lines []string, room int) []string {
-	if room < 2 || len(lines) <= room {
+	if room < 3 || len(lines) <= room {
 		return lines
 	}
-	return append(lines[:room-1:room-1], fmt.Sprintf("... and %d more lines; a taller terminal shows them, as does: reconcile status", len(lines)-room+1))
+	left := fmt.Sprintf("... and %d more lines, for a taller terminal", len(lines)-room+1)
+	return append(lines[:room-2:room-2], left, lines[len(lines)-1])
 }
 
-// screen is how large the terminal is now.
+// screen is how large the terminal is now; some do not know.
 func (sh *shell) screen() (width, height int) {
 	if f, ok := sh.stdout.(*os.File); ok {
-		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
-			return width, height
-		}
+		width, height, _ = term.GetSize(int(f.Fd()))
 	}
-	return sh.out.Width, 24
+	return cmp.Or(width, 80), cmp.Or(height, 24)
 }
