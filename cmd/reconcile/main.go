@@ -25,6 +25,7 @@ func verbs(sh *shell) map[string]cli.CommandFactory {
 		"apply":      {synopsis: "Do what the plan shows, with backups, gates and rollback", run: runApply},
 		"doctor":     {synopsis: "Say why a job does not start, and what to type next", run: runDoctor},
 		"agent":      {synopsis: "Hold jobs continuously", run: runAgent},
+		"status":     {synopsis: "Show the condition of every job, why, and what to type next", run: runStatus},
 		"history":    {synopsis: "List past runs", run: runHistory},
 		"suspend":    {synopsis: "Keep the agent from jobs for a while, with a reason", run: runSuspend},
 		"resume":     {synopsis: "End what suspend began", run: runResume},

@@ -293,7 +293,7 @@ var varying = []struct {
 	{regexp.MustCompile(`took [0-9a-zµ.]+`), "took TIME"},
 	{regexp.MustCompile(` (ok|failed|skipped|cancelled) \([0-9a-zµ.]+\)`), " $1"},
 	{regexp.MustCompile(`"duration_ms": \d+`), `"duration_ms": 0`},
-	{regexp.MustCompile(`"(started|ended|since|until)": "[^"]+"`), `"$1": "TIME"`},
+	{regexp.MustCompile(`"(started|ended|since|until|looked|passed|loaded)": "[^"]+"`), `"$1": "TIME"`},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC(, (just now|\d+[smhd] ago))?`), "TIME"},
 	{regexp.MustCompile(`"policies": "[0-9a-f]{64}"`), `"policies": "REVISION"`},
 	{regexp.MustCompile(`policies( +)[0-9a-f]{64}`), "policies${1}REVISION"},

@@ -158,7 +158,7 @@ func (r *repeated) String() string     { return strings.Join(*r, ",") }
 func (r *repeated) Set(s string) error { *r = append(*r, s); return nil }
 
 // order is how help lists the verbs: as one would use them.
-var order = []string{"demo", "init", "check", "test", "explain", "plan", "apply", "doctor", "agent", "history", "rollback", "suspend", "resume", "import", "render", "version", "completion"}
+var order = []string{"demo", "init", "check", "test", "explain", "plan", "apply", "doctor", "agent", "status", "history", "rollback", "suspend", "resume", "import", "render", "version", "completion"}
 
 func help(commands map[string]cli.CommandFactory) string {
 	var b strings.Builder

@@ -38,6 +38,12 @@ type agentDoc struct {
 	Left       int        `json:"left"`
 }
 
+// Blind reports whether something keeps the agent from knowing how the jobs are, or
+// from what it should hold them to.
+func (a *agentDoc) Blind() bool {
+	return a != nil && (a.LoadError != "" || a.NomadError != "" || len(a.FileErrors) > 0)
+}
+
 // StatusJob is one job of a Status.
 type StatusJob struct {
 	Namespace string              `json:"namespace"`
