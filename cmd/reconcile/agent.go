@@ -140,7 +140,7 @@ func (l *loader) load() (controller.Setup, error) {
 	c, now := s.config, l.in.now()
 	setup := controller.Setup{
 		Planner: s.planner, Applier: s.applier(l.in, reconcile.AgentKind, nil), Nomad: s.client, PolicyFiles: s.policyFiles,
-		Sync: agentSync(c), Concurrency: c.Limits.Concurrency, MaxChanges: c.Limits.MaxChanges,
+		Sync: agentsSync(c), Concurrency: c.Limits.Concurrency, MaxChanges: c.Limits.MaxChanges,
 		Interval: c.Interval, Settle: c.Settle, Shutdown: c.Shutdown,
 		Files: append(slices.Clone(s.watch), s.store.SuspendedFile()), Revision: l.in.revision(s, now), Expires: nextEnd(s.policies, now),
 	}
@@ -157,11 +157,6 @@ func (l *loader) load() (controller.Setup, error) {
 		l.loaded(c)
 	}
 	return setup, nil
-}
-
-// agentSync is what the agent may do by itself.
-func agentSync(c *config.Config) reconcile.Sync {
-	return reconcile.Sync{Fix: c.Sync.Fix == reconcile.Apply, Drift: c.Sync.Drift, Create: c.Sync.Create, Prune: c.Sync.Prune}
 }
 
 // revision is a hash of all that a verdict rests on beside job files and Nomad, so that

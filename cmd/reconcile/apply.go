@@ -75,9 +75,13 @@ func runApply(in *invocation) int {
 
 // carryOut does what was approved, or has the agent do it that holds the state folder.
 func (in *invocation) carryOut(ctx context.Context, s *session, f planFlags, a *reconcile.Applier, plans []reconcile.Plan, progress *report.Progress) ([]history.Run, int, error) {
-	does := slices.ContainsFunc(plans, reconcile.Plan.Does)
-	if agent := agentOf(ctx, s); does && agent != nil {
-		return in.handOver(ctx, agent, s, f, plans, progress)
+	if slices.ContainsFunc(plans, reconcile.Plan.Does) {
+		agent := agentOf(s.project)
+		if running, err := agent.running(ctx); err != nil {
+			return nil, exitError, err
+		} else if running {
+			return in.handOver(ctx, agent, s, f, plans, progress)
+		}
 	}
 	runs, code := in.applyAll(ctx, a, plans, s.config.Limits.Concurrency)
 	return runs, code, nil

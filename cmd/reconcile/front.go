@@ -136,9 +136,9 @@ type approved struct {
 	By        string              `json:"by"`
 }
 
-// told is one message of what the agent answers: a step, then one outcome or an error.
+// message is one thing of what the agent answers: a step, then one outcome or an error.
 // They are gobs: both ends are this program, and what JSON shows of a run is not all.
-type told struct {
+type message struct {
 	Event   *reconcile.Event
 	Outcome *controller.Outcome
 	Error   string
@@ -159,40 +159,41 @@ func (f *answering) apply() http.Handler {
 			return
 		}
 		out, flush := gob.NewEncoder(w), http.NewResponseController(w)
-		say := func(t told) {
+		say := func(t message) {
 			_ = out.Encode(t) // who has gone away is told nothing
 			_ = flush.Flush()
 		}
 		outcome, err := f.agent.Carry(r.Context(), controller.Order{Saved: saved, Selection: o.Selection, Sync: o.Sync, By: o.By}, func(e reconcile.Event) {
-			say(told{Event: &e})
+			say(message{Event: &e})
 		})
 		if err != nil {
-			say(told{Error: err.Error()})
+			say(message{Error: err.Error()})
 			return
 		}
-		say(told{Outcome: &outcome})
+		say(message{Outcome: &outcome})
 	})
 }
 
-// agentOf is the agent that holds the state folder; nil without one.
-func agentOf(ctx context.Context, s *session) *http.Client {
-	client := server.Client(filepath.Join(s.store.Dir(), server.SocketName))
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+// running reports whether there is an agent.
+func (a *agentAt) running(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/healthz", nil)
 	if err != nil {
-		return nil
+		return false, err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil
+	resp, err := a.client.Do(req)
+	if err == nil {
+		return true, resp.Body.Close()
 	}
-	resp.Body.Close()
-	return client
+	if err = a.explained(ctx, err); errors.Is(err, errNoAgent) {
+		return false, nil
+	}
+	return false, err
 }
 
 // handOver has the agent do what was approved, and shows the same progress.
-func (in *invocation) handOver(ctx context.Context, agent *http.Client, s *session, f planFlags, plans []reconcile.Plan, progress *report.Progress) ([]history.Run, int, error) {
+func (in *invocation) handOver(ctx context.Context, agent *agentAt, s *session, f planFlags, plans []reconcile.Plan, progress *report.Progress) ([]history.Run, int, error) {
 	asked, err := in.asked(s, f)
 	if err != nil {
 		return nil, exitError, err
@@ -207,7 +208,7 @@ func (in *invocation) handOver(ctx context.Context, agent *http.Client, s *sessi
 	}
 	outcome, err := ask(ctx, agent, body, progress)
 	if err != nil {
-		return nil, exitError, fmt.Errorf("asking the agent that holds %s: %w", s.config.State.Dir.Shown, err)
+		return nil, exitError, fmt.Errorf("asking the agent: %w", err)
 	}
 	if outcome.Moved != nil {
 		return nil, exitError, in.moved(saved, outcome.Moved, f)
@@ -238,12 +239,12 @@ func (in *invocation) moved(shown, theirs []byte, f planFlags) error {
 	return errors.Join(err, fmt.Errorf("what was shown is not what the agent would do (%s); nothing was done: run the command again, after a moment if a policy or the configuration has just changed", why(stale, nil)))
 }
 
-func ask(ctx context.Context, agent *http.Client, body []byte, progress *report.Progress) (controller.Outcome, error) {
+func ask(ctx context.Context, agent *agentAt, body []byte, progress *report.Progress) (controller.Outcome, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent"+applyPath, strings.NewReader(string(body)))
 	if err != nil {
 		return controller.Outcome{}, err
 	}
-	resp, err := agent.Do(req)
+	resp, err := agent.client.Do(req)
 	if err != nil {
 		return controller.Outcome{}, err
 	}
@@ -253,7 +254,7 @@ func ask(ctx context.Context, agent *http.Client, body []byte, progress *report.
 		return controller.Outcome{}, errors.New(strings.TrimSpace(string(text)))
 	}
 	for lines := gob.NewDecoder(resp.Body); ; {
-		var t told
+		var t message
 		switch err := lines.Decode(&t); {
 		case errors.Is(err, io.EOF):
 			return controller.Outcome{}, errors.New("it has ended in the middle; `reconcile history` shows what was done")
