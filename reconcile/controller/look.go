@@ -247,7 +247,7 @@ func (a *Agent) logPlan(k *known, p reconcile.Plan) {
 		level = 1
 	}
 	k.told = text
-	a.Log.V(level).Info("decided", append(values, "revision", short(p.Basis.File))...)
+	a.Log.V(level).Info("decided", append(values, "revision", short(p.Basis.Revision()))...)
 }
 
 func decision(p reconcile.Plan) []any {

@@ -125,6 +125,6 @@ func (a *Agent) logRun(what string, id job.ID, run history.Run, err error) {
 	case err != nil:
 		a.Log.Error(err, what, values...)
 	default:
-		a.Log.Info(what, append(values, "revision", short(run.Basis.File))...)
+		a.Log.Info(what, append(values, "revision", short(run.Basis.Revision()))...)
 	}
 }
