@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +22,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 
+	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/reconcile/controller"
 	"nomad-reconcile/reconcile/controller/server"
@@ -357,5 +361,48 @@ func TestFitting(t *testing.T) {
 	want := []string{"a", "... and 2 more lines, for a taller terminal", "d"}
 	if d := cmp.Diff(want, fitting(all, 3)); d != "" {
 		t.Error(d)
+	}
+}
+
+// README.md shows a status as the code writes it, and lists every endpoint.
+func TestReadmeShowsTheStatus(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "### status as JSON\n")
+	_, after, _ = strings.Cut(after, "```json\n")
+	shown, _, _ := strings.Cut(after, "```\n")
+	var doc report.Status
+	var again bytes.Buffer
+	if err := errors.Join(json.Unmarshal([]byte(shown), &doc), report.StatusJSON(&again, doc)); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(again.String(), shown); d != "" { // a field that is not ours is gone
+		t.Error(d)
+	}
+}
+
+func TestReadmeListsEveryEndpoint(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(?:GET|POST) ([^`?]+)").FindAllStringSubmatch(string(text), -1) {
+		told = append(told, m[1])
+	}
+	slices.Sort(told)
+	h := server.New(newPuppet(), agentDocuments(), server.Options{Trusted: true, Pprof: true, Metrics: http.NotFoundHandler()})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+	var problem report.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("ask for one of "+strings.Join(told, ", "), problem.Next); d != "" {
+		t.Errorf("README.md and the agent differ:\n%s", d)
 	}
 }
