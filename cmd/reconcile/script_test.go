@@ -300,6 +300,7 @@ var varying = []struct {
 	{regexp.MustCompile(`policies revision [0-9a-f]{8}\b`), "policies revision REVISION"},
 	{regexp.MustCompile(`(?m)^time=\S+ `), ""},
 	{regexp.MustCompile(`(?m) took=\S+$`), " took=TIME"},
+	{regexp.MustCompile(`msg=loaded revision=\w+`), "msg=loaded revision=REVISION"},
 	{regexp.MustCompile(`(?m)(just now|\d+[smhd] ago)( +|$)`), "AGO  "},
 	{regexp.MustCompile(`WHEN +`), "WHEN  "},
 	{regexp.MustCompile(`index \d+, now \d+`), "index N, now M"},
