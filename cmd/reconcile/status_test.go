@@ -217,10 +217,12 @@ func TestStatusOfAnother(t *testing.T) {
 		t.Skip("everything is root's to read")
 	}
 	config := place(t, newPuppet())
-	if err := os.Chmod(filepath.Join(filepath.Dir(config), ".reconcile"), 0o000); err != nil {
+	state := filepath.Join(filepath.Dir(config), ".reconcile")
+	if err := os.Chmod(state, 0o000); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := call("status", "-config", config); code != exitError || !strings.Contains(stderr, " alone, who runs the agent: ask as they do, with `sudo -u ") {
+	t.Cleanup(func() { _ = os.Chmod(state, 0o700) })
+	if _, stderr, code := call("status", "-config", config); code != exitError || !strings.Contains(stderr, " alone: ask as they do, with `sudo -u ") {
 		t.Errorf("%d %s", code, stderr)
 	}
 }
@@ -234,7 +236,7 @@ func TestExplained(t *testing.T) {
 	}{
 		{syscall.ENOENT, "no agent is running"},
 		{fmt.Errorf("dial: %w", syscall.ECONNREFUSED), "no agent is running"},
-		{syscall.EACCES, "/nowhere/agent.sock is for root alone, who runs the agent: ask as they do, with `sudo -u root reconcile ...`, or over http.address of reconcile.hcl"},
+		{syscall.EACCES, "/nowhere/agent.sock is for root alone: ask as they do, with `sudo -u root reconcile status`, or over http.address of reconcile.hcl"},
 		{io.EOF, "asking the agent at /nowhere/agent.sock: EOF"},
 	} {
 		if got := a.explained(t.Context(), tt.err).Error(); got != tt.want {
