@@ -200,6 +200,16 @@ func TestStatusJSONIsTheAgents(t *testing.T) {
 	}
 }
 
+// Before its first pass is done, nobody can say that there is no such job.
+func TestStatusTooEarly(t *testing.T) {
+	t.Parallel()
+	p := newPuppet()
+	p.set(func(o *controller.Overview) { o.Ready, o.Left = false, 3 })
+	if _, stderr, code := call("status", "wbe", "-config", place(t, p)); code != exitError || !strings.Contains(stderr, "has not come to a job \"wbe\" yet") {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
 // An agent that cannot tell is an error, whatever the jobs were.
 func TestStatusOfBlindAgent(t *testing.T) {
 	t.Parallel()
