@@ -27,6 +27,9 @@ type Config struct {
 	Limits          Limits
 	Interval        time.Duration // the agent's full pass
 	Settle          time.Duration // quiet time after a file event
+	Shutdown        time.Duration // how long the agent's end waits for runs under way
+	Calm            Windows       // when the agent changes nothing by itself
+	HTTP            HTTP
 	Log             Log
 }
 
@@ -122,6 +125,7 @@ func Default(dir string) *Config {
 		Limits:   Limits{Concurrency: 4, MaxChanges: 5},
 		Interval: 5 * time.Minute,
 		Settle:   250 * time.Millisecond,
+		Shutdown: 30 * time.Second,
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

@@ -119,11 +119,14 @@ func TestLoadFull(t *testing.T) {
 		Limits:   config.Limits{Concurrency: 2, MaxChanges: 1},
 		Interval: 90 * time.Second,
 		Settle:   0,
+		Shutdown: 2 * time.Minute,
+		Calm:     config.Windows{{Text: "Mon-Fri 09:00-17:00 Europe/Berlin"}, {Text: "Sat,Sun 22:00-06:00"}},
+		HTTP:     config.HTTP{Address: "0.0.0.0:9464", TokenFile: at(t, "etc/http.token"), Pprof: true},
 		Log:      config.Log{Level: "debug", Format: "json"},
 	}
 	ignored := cmp.Options{
 		cmpopts.IgnoreFields(config.VarFile{}, "Range"), cmpopts.IgnoreFields(config.Value{}, "Range", "Name"),
-		cmpopts.IgnoreFields(config.Library{}, "Range", "Exceptions"), cmp.Comparer(cty.Value.RawEquals),
+		cmpopts.IgnoreFields(config.Library{}, "Range", "Exceptions"), cmpopts.IgnoreUnexported(config.Window{}), cmp.Comparer(cty.Value.RawEquals),
 	}
 	if diff := cmp.Diff(want, got, ignored); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -21,6 +21,14 @@ var blocks = map[string]func(*Config) fields{
 	"sync":   syncFields,
 	"limits": limitsFields,
 	"log":    logFields,
+	"http":   httpFields,
+	"calm":   calmFields,
+}
+
+// checks look at a block as a whole, once each of its attributes is fine.
+var checks = map[string]func(*Config, *hcl.Block) hcl.Diagnostics{
+	"http": checkHTTP,
+	"calm": checkCalm,
 }
 
 // Load is the configuration that src says, a file the user calls path. Mistakes
@@ -72,7 +80,17 @@ func (c *Config) decodeBlock(block *hcl.Block) hcl.Diagnostics {
 	case "library":
 		return c.decodeLibrary(block)
 	}
-	return decodeBody(block.Body, blocks[block.Type](c))
+	diags := decodeBody(block.Body, blocks[block.Type](c))
+	if check := checks[block.Type]; check != nil && !diags.HasErrors() {
+		diags = append(diags, check(c, block)...)
+	}
+	return diags
+}
+
+// attributeRange is where the value of an attribute stands that the block has.
+func attributeRange(block *hcl.Block, name string) hcl.Range {
+	attrs, _ := block.Body.JustAttributes()
+	return attrs[name].Expr.Range()
 }
 
 func (c *Config) decodeSource(block *hcl.Block) hcl.Diagnostics {
@@ -104,6 +122,7 @@ func topFields(c *Config) fields {
 		"policy_vars": policyVars(&c.PolicyVars),
 		"interval":    duration(&c.Interval, true),
 		"settle":      duration(&c.Settle, false),
+		"shutdown":    duration(&c.Shutdown, true),
 	}
 }
 

@@ -3,9 +3,11 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -30,6 +32,13 @@ type Applier struct {
 	Beside   bool             // also leave a backup beside each file
 	Clock    func() time.Time // of steps and backups
 	Progress func(Event)      // called as steps begin and end; may be nil
+
+	parses sync.Map // texts that Nomad has parsed alike, and when
+}
+
+// For is the same Applier, asked by somebody else.
+func (a *Applier) For(kind, by string, progress func(Event)) *Applier {
+	return &Applier{Nomad: a.Nomad, History: a.History, Kind: kind, By: by, Beside: a.Beside, Clock: a.Clock, Progress: progress}
 }
 
 // Event is one step of a run as it begins or ends.
@@ -134,6 +143,11 @@ func (a *Applier) newRun(p Plan) *run {
 	return r
 }
 
+// young is how old a plan may be to rely on what it has read of the live job: the
+// agent carries its plans out at once, a person reads them first. Every write checks
+// the job's index in any case.
+const young = time.Second
+
 // snapshot reads file and job once more, under the lock: what is kept for the
 // way back is what was planned with, or the plan is stale.
 func (r *run) snapshot(ctx context.Context, p Plan) error {
@@ -149,24 +163,41 @@ func (r *run) snapshot(ctx context.Context, p Plan) error {
 	if r.Nomad == nil {
 		return nil
 	}
-	live, err := ReadLive(ctx, r.Nomad, r.id)
+	live, err := r.liveNow(ctx, p)
 	if err != nil {
 		return err
 	}
 	if live == nil {
-		if p.change.basis.JobModifyIndex != 0 {
+		if p.Basis.JobModifyIndex != 0 {
 			return &StaleError{Job: r.id, What: "the job was removed from Nomad"}
 		}
 		return nil
 	}
 	r.index = *live.Job.JobModifyIndex
-	if r.index != p.change.basis.JobModifyIndex {
-		return &StaleError{Job: r.id, What: fmt.Sprintf("the job was registered by somebody else (index %d, now %d)", p.change.basis.JobModifyIndex, r.index)}
+	if r.index != p.Basis.JobModifyIndex {
+		return &StaleError{Job: r.id, What: fmt.Sprintf("the job was registered by somebody else (index %d, now %d)", p.Basis.JobModifyIndex, r.index)}
 	}
 	r.prior.Job, r.prior.Submission = live.Job, live.Submission
 	r.prior.Healthy, r.prior.Stopped = live.State.Healthy, live.State.Stopped
 	r.prior.Version, r.prior.JobModifyIndex = live.State.Version, r.index
 	return nil
+}
+
+func (r *run) liveNow(ctx context.Context, p Plan) (*Live, error) {
+	seen := p.change.live
+	if p.change.at.IsZero() || r.Clock().Sub(p.change.at) > young {
+		return ReadLive(ctx, r.Nomad, r.id)
+	}
+	if seen == nil {
+		return nil, nil
+	}
+	if _, err := seen.submission(ctx, r.Nomad); err != nil {
+		return nil, err
+	}
+	if seen.rough && !value(seen.Job.Stable) { // what it is worth is for its allocations to say
+		return seen, seen.readHealth(ctx, r.Nomad)
+	}
+	return seen, nil
 }
 
 // refused asks Nomad before anything is touched: its own parse of the file must
@@ -175,7 +206,7 @@ func (r *run) refused(ctx context.Context, p Plan) (string, error) {
 	if r.Nomad == nil {
 		return "", nil
 	}
-	if p.change.fileSource != nil && !p.change.localParse {
+	if key := parseKey(p); p.change.fileSource != nil && !p.change.localParse && !r.parsed(key) {
 		theirs, err := r.Nomad.Parse(ctx, r.id.Namespace, p.change.fileSource)
 		switch {
 		case errors.Is(err, nomad.ErrForbidden):
@@ -188,9 +219,10 @@ func (r *run) refused(ctx context.Context, p Plan) (string, error) {
 			if d := parseDifference(p.change.fileJob, inNamespace(theirs, r.id)); d != "" {
 				return fmt.Sprintf("Nomad parses %s differently at %s; please report this with the file", p.File, d), nil
 			}
+			r.parses.Store(key, r.Clock())
 		}
 	}
-	if r.next.Job == nil {
+	if r.next.Job == nil || p.change.admitted && r.Clock().Sub(p.change.at) <= young {
 		return "", nil
 	}
 	_, err := r.Nomad.Plan(ctx, r.next.Job)
@@ -201,6 +233,24 @@ func (r *run) refused(ctx context.Context, p Plan) (string, error) {
 		return fmt.Sprintf("Nomad refuses the job: %v", err), nil
 	}
 	return "", nil
+}
+
+// parsedFor is how long Nomad's parse of a text stands: a newer Nomad may read it
+// otherwise.
+const parsedFor = time.Hour
+
+// parsed reports whether this very text gave our job a while ago.
+func (r *run) parsed(key string) bool {
+	at, ok := r.parses.Load(key)
+	return ok && r.Clock().Sub(at.(time.Time)) < parsedFor
+}
+
+func parseKey(p Plan) string {
+	if p.change.fileSource == nil {
+		return ""
+	}
+	text, _ := json.Marshal(p.change.fileSource) // strings alone
+	return history.Hash(text)
 }
 
 func parseDifference(ours, theirs *api.Job) string {
@@ -260,7 +310,7 @@ func firstFailed(results []gates.Result) *gates.Result {
 // begin makes the run durable: from here on a crash can be settled.
 func (r *run) begin(p Plan) error {
 	rec := history.Run{
-		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.change.basis, File: p.File, Source: p.Source,
+		Job: r.id, Kind: r.Kind, By: r.By, Of: r.of, Started: r.Clock(), Basis: p.Basis, File: p.File, Source: p.Source,
 		Strategy: string(r.rollout.Strategy), OnFailure: string(r.rollout.OnFailure), VersionBefore: r.prior.Version,
 	}
 	for _, a := range r.actions {

@@ -77,10 +77,8 @@ func facts(o Observation) Plan {
 	if o.By != nil {
 		p.Source, p.Rollout = registeredName(o.ID), o.Live.Verdict.Rollout
 	}
-	p.change = &change{basis: o.Basis}
-	if o.Live != nil {
-		p.change.live = o.Live.Job
-	}
+	p.change = &change{}
+	p.change.live = o.Live
 	if o.File != nil {
 		p.change.root, p.change.doc = o.File.Root, o.File.Doc
 	}
@@ -183,6 +181,7 @@ func openRun(o Observation) *Hold {
 	return &Hold{
 		Reason: fmt.Sprintf("run %s has not ended", o.Open.ID),
 		Next:   "reconcile apply   (settles it first: finishes or undoes it)",
+		Passes: true,
 	}
 }
 
@@ -196,14 +195,17 @@ func childJob(o Observation) *Hold {
 	}
 }
 
+const fileUnknownReason = "no file that could be read declares it, and not every file could be read"
+
 // fileUnknown: unknown is not absent.
 func fileUnknown(o Observation) *Hold {
 	if o.File != nil || !o.Ours && o.By == nil || o.Complete {
 		return nil
 	}
 	return &Hold{
-		Reason: "no file that could be read declares it, and not every file could be read",
+		Reason: fileUnknownReason,
 		Next:   "mend the files that are held first",
+		Passes: true,
 	}
 }
 
@@ -305,7 +307,7 @@ func absent(o Observation, s Sync, p *Plan) {
 	case runsOnce(o.File.Desired) && !s.Rerun:
 		p.Left = append(p.Left, fmt.Sprintf("a batch job runs when it is registered: reconcile apply -rerun %s", o.ID))
 	default:
-		register(p, o.File.Desired, desiredSubmission(o))
+		register(p, o.Live, o.File.Desired, desiredSubmission(o))
 	}
 }
 
@@ -325,10 +327,10 @@ func stopped(o Observation, s Sync, p *Plan) {
 	}
 	showDiff(o, p, false)
 	if o.File == nil {
-		register(p, started(o.Live.Fixed), o.Live.Submitted)
+		register(p, o.Live, started(o.Live.Fixed), o.Live.Submitted)
 		return
 	}
-	register(p, o.File.Desired, desiredSubmission(o))
+	register(p, o.Live, o.File.Desired, desiredSubmission(o))
 }
 
 func started(j *api.Job) *api.Job {
@@ -348,7 +350,7 @@ func registerDesired(o Observation, s Sync, p *Plan) {
 		left(p, leftFix(o))
 		return
 	}
-	register(p, o.File.Desired, desiredSubmission(o))
+	register(p, o.Live, o.File.Desired, desiredSubmission(o))
 }
 
 // registerAlone: without a file there is nothing that the live job could differ from
@@ -359,13 +361,13 @@ func registerAlone(o Observation, s Sync, p *Plan) {
 		left(p, leftFix(o))
 		return
 	}
-	register(p, o.Live.Fixed, o.Live.Submitted)
+	register(p, o.Live, o.Live.Fixed, o.Live.Submitted)
 }
 
 func registerFixed(o Observation, s Sync, p *Plan) {
 	if s.Drift == Correct && s.Fix && !ratchet(o) {
 		showDiff(o, p, false)
-		register(p, o.File.Desired, desiredSubmission(o))
+		register(p, o.Live, o.File.Desired, desiredSubmission(o))
 		return
 	}
 	showDiff(o, p, !s.Fix)
@@ -373,7 +375,7 @@ func registerFixed(o Observation, s Sync, p *Plan) {
 		left(p, leftFix(o))
 		return
 	}
-	register(p, o.Live.Fixed, o.Live.Submitted)
+	register(p, o.Live, o.Live.Fixed, o.Live.Submitted)
 	leaveDrift(o, s, p)
 }
 
@@ -384,7 +386,7 @@ func drift(o Observation, s Sync, p *Plan) {
 	correct := s.Drift == Correct && !ratchet(o)
 	showDiff(o, p, !correct)
 	if correct {
-		register(p, o.File.Desired, desiredSubmission(o))
+		register(p, o.Live, o.File.Desired, desiredSubmission(o))
 		return
 	}
 	leaveDrift(o, s, p)
@@ -441,9 +443,10 @@ func showDiff(o Observation, p *Plan, stays bool) {
 	}
 }
 
-func register(p *Plan, j *api.Job, sub *api.JobSubmission) {
+func register(p *Plan, live *Live, j *api.Job, sub *api.JobSubmission) {
 	p.Actions = append(p.Actions, Register)
 	p.change.register, p.change.submission = j, sub
+	p.change.admitted = live != nil && slices.Contains(live.admitted, j)
 }
 
 func desiredSubmission(o Observation) *api.JobSubmission {

@@ -141,7 +141,7 @@ func line(src []byte, n int) string {
 func (p *Planner) desireLive(o *Observation) {
 	l := o.Live
 	verdict, diags := p.Policies.Check(policies.LiveSide, l.Job, l.Job)
-	l.Verdict = verdict
+	l.Verdict, l.Findings = verdict, nil
 	for _, f := range verdict.Findings {
 		l.Findings = append(l.Findings, Finding{Finding: f})
 	}

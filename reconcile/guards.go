@@ -40,6 +40,31 @@ func (p *Planner) recollect() (memory, error) {
 	return m, nil
 }
 
+// recollectJob reads what the history says of one job.
+func (p *Planner) recollectJob(m *memory, id job.ID) error {
+	if p.History == nil || m.byJob[id] != nil {
+		return nil
+	}
+	runs, err := p.History.Runs(&id)
+	if err != nil {
+		return fmt.Errorf("reading the history of %s: %w", id, err)
+	}
+	m.byJob[id] = runs
+	return nil
+}
+
+// Trial is what the history says of the policies in force.
+type Trial struct {
+	Proven bool         // a job has converged under this revision; else the agent tries one first
+	Paused *history.Run // the first run under it, if it failed its gates and none has converged
+}
+
+// Trial reads the history of all jobs.
+func (p *Planner) Trial() (Trial, error) {
+	m, err := p.recollect()
+	return Trial{m.proven, m.paused}, err
+}
+
 // recall adds what the history says of the job, and of this very revision of it.
 func (m memory) recall(o *Observation) {
 	o.Past, o.Paused = m.byJob[o.ID], m.paused
@@ -151,6 +176,7 @@ func fight(o Observation, p Plan) *Hold {
 			return &Hold{
 				Reason: fmt.Sprintf("fight: the fix was undone %d times since run %s, somebody or something puts it back", fightRuns, runs[fightRuns-1].ID),
 				Next:   fmt.Sprintf("find who puts it back, a pipeline perhaps, or a second controller; then: reconcile apply %s", o.ID),
+				Passes: true,
 			}
 		}
 	}
@@ -164,6 +190,7 @@ func paused(o Observation, _ Plan) *Hold {
 	return &Hold{
 		Reason: fmt.Sprintf("policies revision %s failed its first run on %s (run %s): paused", shortRevision(o.Paused.Basis.Policies), o.Paused.Job, o.Paused.ID),
 		Next:   fmt.Sprintf("mend the policy, or try it on this job: reconcile apply %s", o.ID),
+		Passes: true,
 	}
 }
 
@@ -178,5 +205,5 @@ func suspended(o Observation) *Hold {
 	if s.All() {
 		text, name = "all jobs are suspended", "-all"
 	}
-	return &Hold{Reason: s.Describe(text) + ": " + s.Reason, Next: "reconcile resume " + name}
+	return &Hold{Reason: s.Describe(text) + ": " + s.Reason, Next: "reconcile resume " + name, Passes: true}
 }

@@ -22,6 +22,42 @@ func stateOf(j *api.Job, allocs []*api.AllocationListStub) LiveState {
 	return s
 }
 
+// wellByList is the state of a job of which a list has just said that all is well:
+// nobody needs to ask for its allocations. Where there is any doubt, they are asked for.
+func wellByList(j *api.Job, listed *api.JobListStub) (LiveState, bool) {
+	s := LiveState{Version: value(j.Version), Status: value(j.Status), Stopped: value(j.Stop), Allocations: map[string]int{}}
+	switch {
+	case listed == nil, listed.JobModifyIndex != value(j.JobModifyIndex):
+		return s, false
+	case s.Stopped, j.IsPeriodic(), j.IsParameterized():
+		s.Healthy = !s.Stopped
+		return s, true
+	case listed.JobSummary == nil, s.Status == "pending", !value(j.Stable) && slices.ContainsFunc(j.TaskGroups, hasCanaries):
+		return s, false
+	}
+	for _, g := range j.TaskGroups {
+		now := listed.JobSummary.Summary[value(g.Name)]
+		if !wellGroup(value(j.Type), value(g.Count), now) {
+			return s, false
+		}
+		s.Allocations[api.AllocClientStatusRunning] += now.Running
+	}
+	s.Healthy = true
+	return s, true
+}
+
+func wellGroup(kind string, count int, now api.TaskGroupSummary) bool {
+	switch {
+	case now.Queued+now.Starting+now.Lost+now.Unknown > 0:
+		return false
+	case kind == api.JobTypeService:
+		return now.Running == count // those that failed before have been replaced
+	case kind == api.JobTypeSystem:
+		return now.Running > 0 && now.Failed == 0
+	}
+	return now.Failed == 0
+}
+
 func value[T any](p *T) T {
 	var zero T
 	if p == nil {

@@ -95,7 +95,7 @@ func looksSecret(text []byte) bool { return job.RedactCode(string(text)) != stri
 // it would mean another job; the notes, whose values there are others.
 func (i *Import) In(p *Planner, src *Source, path string) (notes []string, hold *Hold) {
 	d := draft{source: src, doc: source.Document{Name: path, Path: path, Bytes: i.Source}}
-	d.parse(p.inputs(src, d.doc, i.submission))
+	d.parse(p.inputs(d, i.submission))
 	if d.spec == nil {
 		return []string{"the variables that the source gives do not fit it: " + d.diags[0].Summary}, nil
 	}
@@ -125,7 +125,7 @@ func (p *Planner) Declared() (map[job.ID]string, error) {
 	}
 	out := map[job.ID]string{}
 	for _, f := range files {
-		if d, isJob := p.readDraft(f.source, f.path); isJob && !d.unnamed {
+		if d, isJob := p.readDraft(f.source, f.path, nil); isJob && !d.unnamed {
 			out[d.id] = d.doc.Name
 		}
 	}

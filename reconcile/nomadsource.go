@@ -143,10 +143,14 @@ const formatHCL = "hcl2"
 // inherited from another version, and is believed only where it evaluates to the live
 // spec.
 func (p *Planner) submitted(ctx context.Context, l *Live) (f *jobspec.File, why string, err error) {
-	if l.Submission == nil || l.Submission.Source == "" {
+	sub, err := l.submission(ctx, p.Nomad)
+	if err != nil {
+		return nil, "", err
+	}
+	if sub == nil || sub.Source == "" {
 		return nil, "Nomad keeps no source of it", nil
 	}
-	f, diags := jobspec.ParseSubmission(l.Submission)
+	f, diags := jobspec.ParseSubmission(sub)
 	if diags.HasErrors() {
 		i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })
 		return nil, fmt.Sprintf("the source that Nomad keeps of it (%s) does not parse: %s", l.Submission.Format, diags[i].Summary), nil
@@ -242,3 +246,6 @@ func (p *Planner) unlike(ctx context.Context, l *Live, f *jobspec.File) (string,
 	}
 	return "a field that job files do not show", nil
 }
+
+// Names reports whether a source "nomad" names the job.
+func (p *Planner) Names(id job.ID) bool { return p.sourceOf(id) != nil }

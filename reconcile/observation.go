@@ -72,7 +72,7 @@ func (f *File) Edited() bool { return string(f.After) != string(f.Doc.Bytes) }
 // Live is the live side of an observation.
 type Live struct {
 	Job         *api.Job
-	Submission  *api.JobSubmission // nil where Nomad keeps none
+	Submission  *api.JobSubmission // once it was asked for; nil where Nomad keeps none
 	Allocations []*api.AllocationListStub
 	State       LiveState
 	Verdict     policies.Verdict
@@ -87,4 +87,15 @@ type Live struct {
 	FixedUpdates []string           // as Updates, for Fixed
 	Submitted    *api.JobSubmission // Fixed's submission: the live one's source, edited alike
 	Redundant    bool               // Fixed shows no difference: nothing to register
+
+	asked    bool       // Submission was read
+	rough    bool       // State is a list's word, not that of the allocations
+	admitted []*api.Job // specs that Nomad's dry-runs have accepted
+}
+
+func (l *Live) job() *api.Job {
+	if l == nil {
+		return nil
+	}
+	return l.Job
 }

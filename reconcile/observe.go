@@ -27,19 +27,20 @@ type draft struct {
 	spec   *jobspec.File // nil where the file does not parse
 	diags  hcl.Diagnostics
 	id     job.ID
+	note   func(path string) // is told what the file depends on
 
 	unnamed bool // the file does not say which job it means; id is the file's name
 }
 
 // readDraft reads one file of a source; false where it holds no job, and then the
-// draft has its bytes alone.
-func (p *Planner) readDraft(src *Source, path string) (draft, bool) {
+// draft has its bytes alone. note is told what the file depends on; it may be nil.
+func (p *Planner) readDraft(src *Source, path string, note func(path string)) (draft, bool) {
 	doc, err := src.Read(path)
 	if err != nil {
 		return unreadDraft(src, doc, err), true
 	}
-	d := draft{source: src, doc: doc}
-	if d.parse(p.inputs(src, doc, nil)); d.spec == nil && !jobspec.IsJob(doc.Bytes) {
+	d := draft{source: src, doc: doc, note: note}
+	if d.parse(p.inputs(d, nil)); d.spec == nil && !jobspec.IsJob(doc.Bytes) {
 		return d, false
 	}
 	d.identify()
@@ -59,10 +60,12 @@ func unreadDraft(src *Source, doc source.Document, err error) draft {
 	}
 }
 
-func (p *Planner) inputs(src *Source, doc source.Document, live *api.JobSubmission) jobspec.Inputs {
+func (p *Planner) inputs(d draft, live *api.JobSubmission) jobspec.Inputs {
+	fs := d.source.files(d.doc.Path)
+	fs.Note = d.note
 	return jobspec.Inputs{
-		Vars: src.Vars, VarFiles: src.varFiles(doc.Path), Env: p.Env, Live: live,
-		FS: src.files(doc.Path), Lenient: true,
+		Vars: d.source.Vars, VarFiles: d.source.varFiles(d.doc.Path), Env: p.Env, Live: live,
+		FS: fs, Lenient: true,
 	}
 }
 
@@ -106,37 +109,69 @@ func unreadable(d draft) *Hold {
 	return &Hold{Reason: diag.Summary, Next: "make the file readable; until then nothing is known of its job, so nothing is done"}
 }
 
-// observe reads one file's job: the live job, the history, and the file once
-// more where the live submission gives variables.
-func (p *Planner) observe(ctx context.Context, d draft) (Observation, error) {
+// observe reads one file's job: the live job, and where they matter the values of
+// variables that its submission keeps.
+func (ps *pass) observe(ctx context.Context, d draft) (Observation, error) {
 	o := Observation{ID: d.id, unnamed: d.unnamed}
-	if err := p.observeLive(ctx, &o); err != nil {
+	if err := ps.observeLive(ctx, &o); err != nil {
 		return o, err
 	}
-	if o.Live != nil && o.Live.Submission != nil { // a value there goes before the default, and may be the only one
-		again := d
-		if again.parse(p.inputs(d.source, d.doc, o.Live.Submission)); again.spec != nil {
-			d = again
-		}
+	if d.mayInherit(o.Live) && (d.spec == nil || !alike(o.Live.Job, startable(inNamespace(d.spec.Job, d.id), o.Live))) {
+		return ps.inherit(ctx, d, o)
 	}
-	o.File, o.Held = fileOf(d), p.heldWhileReading(d)
-	if o.Held == nil && o.Live != nil {
-		var err error
-		if o.Held, err = p.heldForSpoilt(ctx, d.spec, o.Live); err != nil {
-			return o, err
-		}
-	}
-	o.Basis = p.basis(o)
+	ps.read(d, &o)
 	return o, nil
 }
 
-func (p *Planner) observeLive(ctx context.Context, o *Observation) error {
-	if p.Nomad == nil || o.unnamed {
+// read is what the file says.
+func (p *Planner) read(d draft, o *Observation) {
+	o.File, o.Held = fileOf(d), p.heldWhileReading(d)
+	o.Basis = p.basis(*o)
+}
+
+// mayInherit: a value in the live submission goes before a default, and may be the
+// only one. Where the file gives the live job without, nobody needs to ask for it
+// before something is done.
+func (d *draft) mayInherit(live *Live) bool {
+	return live != nil && !live.asked && (d.spec == nil || slices.ContainsFunc(d.spec.Variables, func(v jobspec.Variable) bool {
+		return v.Origin == jobspec.DefaultOrigin
+	}))
+}
+
+// inherit reads the file once more, with the variables of the live submission.
+func (p *Planner) inherit(ctx context.Context, d draft, o Observation) (Observation, error) {
+	sub, err := o.Live.submission(ctx, p.Nomad)
+	if err != nil {
+		return o, err
+	}
+	if sub != nil {
+		again := d
+		if again.parse(p.inputs(d, sub)); again.spec != nil {
+			d = again
+		}
+	}
+	if p.read(d, &o); o.Held == nil {
+		o.Held, err = p.heldForSpoilt(ctx, d.spec, o.Live)
+	}
+	return o, err
+}
+
+func (ps *pass) observeLive(ctx context.Context, o *Observation) error {
+	if ps.Nomad == nil || o.unnamed {
 		return nil
 	}
-	live, err := ReadLive(ctx, p.Nomad, o.ID)
+	live, err := readJob(ctx, ps.Nomad, o.ID)
+	if live == nil || err != nil {
+		return err
+	}
 	o.Live = live
-	return err
+	if ps.listed != nil {
+		if state, well := wellByList(live.Job, ps.listed(o.ID)); well {
+			live.State, live.rough = state, true
+			return nil
+		}
+	}
+	return live.readHealth(ctx, ps.Nomad)
 }
 
 // basis is what the plan rests on.
@@ -179,9 +214,20 @@ func variables(f *jobspec.File) []Variable {
 	return out
 }
 
-// ReadLive reads one registered job with what is needed to judge its health;
-// nil where Nomad does not know it.
+// ReadLive reads one registered job with its source and what is needed to judge its
+// health; nil where Nomad does not know it.
 func ReadLive(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
+	live, err := readJob(ctx, n, id)
+	if live == nil || err != nil {
+		return nil, err
+	}
+	if _, err := live.submission(ctx, n); err != nil {
+		return nil, err
+	}
+	return live, live.readHealth(ctx, n)
+}
+
+func readJob(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
 	j, err := n.Job(ctx, id)
 	if errors.Is(err, nomad.ErrNotFound) {
 		return nil, nil
@@ -189,22 +235,30 @@ func ReadLive(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	live := &Live{Job: j}
-	if live.Submission, err = n.Submission(ctx, id, *j.Version); err != nil {
-		return nil, err
+	return &Live{Job: j}, nil
+}
+
+// submission asks once, when somebody needs it: each read makes Nomad decode the
+// values of its variables once more.
+func (l *Live) submission(ctx context.Context, n Nomad) (_ *api.JobSubmission, err error) {
+	if !l.asked {
+		l.Submission, err = n.Submission(ctx, job.IDOf(l.Job), *l.Job.Version)
+		l.asked = err == nil
 	}
-	if live.Allocations, _, err = n.Allocations(ctx, id, 0); err != nil {
-		return nil, err
+	return l.Submission, err
+}
+
+func (l *Live) readHealth(ctx context.Context, n Nomad) (err error) {
+	l.rough = false
+	if l.Allocations, _, err = n.Allocations(ctx, job.IDOf(l.Job), 0); err != nil {
+		return err
 	}
-	live.State = stateOf(j, live.Allocations)
-	if err = awaitCanaries(ctx, n, live); err != nil {
-		return nil, err
+	l.State = stateOf(l.Job, l.Allocations)
+	if err = awaitCanaries(ctx, n, l); err != nil || l.State.Why == "" {
+		return err
 	}
-	if live.State.Why == "" {
-		return live, nil
-	}
-	live.State.Failure, err = n.LastFailure(ctx, live.Allocations)
-	return live, err
+	l.State.Failure, err = n.LastFailure(ctx, l.Allocations)
+	return err
 }
 
 // awaitCanaries asks for the deployment of a job only where it may need a person, or

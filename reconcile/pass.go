@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
 
+	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/jobspec"
 	"nomad-reconcile/state/source"
@@ -17,10 +19,12 @@ import (
 // kept of it is its look.
 type pass struct {
 	*Planner
-	sel  Selection
-	sync Sync
-	past memory
-	seen matches
+	sel    Selection
+	sync   Sync
+	past   memory
+	seen   matches
+	listed func(job.ID) *api.JobListStub // what a list has just said of a job, or nil; may be nil
+	each   bool                          // the history is read job by job
 }
 
 // look is what a pass keeps of one file.
@@ -41,6 +45,7 @@ const templateMarks = "[{<$%"
 type sourceFile struct {
 	source *Source
 	path   string
+	note   func(path string) // is told what the file depends on; may be nil
 }
 
 func (p *Planner) list() ([]sourceFile, error) {
@@ -51,7 +56,7 @@ func (p *Planner) list() ([]sourceFile, error) {
 			return nil, err
 		}
 		for _, path := range paths {
-			out = append(out, sourceFile{&p.Sources[i], path})
+			out = append(out, sourceFile{source: &p.Sources[i], path: path})
 		}
 	}
 	return out, nil
@@ -59,7 +64,7 @@ func (p *Planner) list() ([]sourceFile, error) {
 
 // look takes one file from its bytes to its plan.
 func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
-	d, isJob := ps.readDraft(f.source, f.path)
+	d, isJob := ps.readDraft(f.source, f.path, f.note)
 	if !isJob {
 		return look{skipped: ps.skip(d.doc)}, nil
 	}
@@ -72,6 +77,11 @@ func (ps *pass) look(ctx context.Context, f sourceFile) (look, error) {
 		return l, err
 	}
 	plan, err := ps.decide(ctx, &o)
+	if err == nil && plan.Does() && d.mayInherit(o.Live) { // now it matters
+		if o, err = ps.inherit(ctx, d, o); err == nil {
+			plan, err = ps.decide(ctx, &o)
+		}
+	}
 	if err != nil {
 		return l, err
 	}
@@ -92,6 +102,12 @@ func (ps *pass) skip(doc source.Document) *Skipped {
 }
 
 func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
+	asked := ps.now()
+	if ps.each {
+		if err := ps.recollectJob(&ps.past, o.ID); err != nil {
+			return Plan{}, err
+		}
+	}
 	ps.past.recall(o)
 	ps.desire(o)
 	ps.seen.saw(o)
@@ -99,6 +115,7 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Decide(*o, forJob(ps.sync, ps.sel, *o))
+	plan.change.at = asked
 	if ps.ReadOnly || !plan.Does() && !ps.Whole {
 		plan.change = nil
 	}
@@ -192,14 +209,11 @@ func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool
 	seen := map[job.ID]bool{}
 	var out []Plan
 	for _, r := range ps.past.runs {
-		if seen[r.Job] || files[r.Job] != nil || r.VersionAfter == 0 && !slices.Contains(r.Actions, string(Register)) {
+		if seen[r.Job] || files[r.Job] != nil || !ps.sel.all() && !ps.sel.named(r.Job) {
 			continue
 		}
 		seen[r.Job] = true
-		if r.Source != "" { // it never had a file, or has done without
-			continue
-		}
-		if !ps.sel.all() && !ps.sel.named(r.Job) {
+		if !registeredFromFile(ps.past.byJob[r.Job]) {
 			continue
 		}
 		plan, err := ps.orphan(ctx, Observation{ID: r.Job, Ours: true, Complete: whole, Grace: ps.Gone[r.Job] > 1})
@@ -209,6 +223,15 @@ func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool
 		out = append(out, plan)
 	}
 	return out, nil
+}
+
+// registeredFromFile: the newest of a job's runs that has registered it did so from a
+// file. What never had one, or has done without, is no orphan.
+func registeredFromFile(runs []history.Run) bool {
+	i := slices.IndexFunc(runs, func(r history.Run) bool {
+		return r.VersionAfter != 0 || slices.Contains(r.Actions, string(Register))
+	})
+	return i >= 0 && runs[i].Source == ""
 }
 
 func (ps *pass) orphan(ctx context.Context, o Observation) (Plan, error) {

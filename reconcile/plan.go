@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"time"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
 	"github.com/zclconf/go-cty/cty"
@@ -41,7 +43,11 @@ const (
 type Hold struct {
 	Reason string
 	Next   string
+	Passes bool // it may end by itself, with nothing of the job having moved
 }
+
+// Unread reports whether the job waits for files that could not be read.
+func (h *Hold) Unread() bool { return h != nil && h.Reason == fileUnknownReason }
 
 // Finding is a policy finding with its place in the file.
 type Finding struct {
@@ -112,9 +118,10 @@ type change struct {
 	localParse bool // the server cannot parse it: filesystem functions, JSON
 	register   *api.Job
 	submission *api.JobSubmission
-	basis      history.Basis
-	live       *api.Job // as planned; nil where Nomad does not know it
-	of         string   // the run that is rolled back
+	live       *Live     // as planned; nil where Nomad does not know it
+	at         time.Time // when it was read; zero: too long ago to rely on
+	admitted   bool      // a dry-run has accepted what is to be registered
+	of         string    // the run that is rolled back
 }
 
 // After is the file's text as it will be; nil where it stays, and of a plan that
@@ -137,4 +144,10 @@ func (p Plan) Will(a Action) bool {
 		}
 	}
 	return false
+}
+
+// Shown is the plan without what it takes to carry it out, for being kept.
+func (p Plan) Shown() Plan {
+	p.change = nil
+	return p
 }

@@ -286,7 +286,7 @@ func (b *back) job(ctx context.Context, plan *Plan) error {
 		}
 		return nil
 	}
-	plan.change.basis.JobModifyIndex = *live.Job.JobModifyIndex
+	plan.Basis.JobModifyIndex = *live.Job.JobModifyIndex
 	if !b.touchedJob() {
 		plan.Live = &live.State
 		return nil

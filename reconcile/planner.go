@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,15 @@ type Planner struct {
 	Whole       bool            // plans that do nothing keep what they were made from as well, for Save
 
 	Gone map[job.ID]int // passes since the file of a job of ours was last seen; may be nil
+
+	Clock func() time.Time // tells Apply how old a plan is; nil: too old to rely on what it read
+}
+
+func (p *Planner) now() time.Time {
+	if p.Clock == nil {
+		return time.Time{}
+	}
+	return p.Clock()
 }
 
 // Selection narrows a pass to some jobs; empty means all.

@@ -15,34 +15,44 @@ import (
 	"nomad-reconcile/state/nomad"
 )
 
-// preview asks Nomad's dry-runs what a register would change. They, not a diff
-// of our own, say whether file and live job differ.
+// preview finds out what a register would change. What a local comparison finds alike
+// is equal; of all else Nomad's dry-runs, not a diff of our own, say whether and how
+// file and live job differ.
 func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	if p.Nomad == nil || o.Live == nil || o.Held != nil {
 		return nil
 	}
 	l := o.Live
-	var fixes *api.JobDiff
-	if !l.Redundant {
-		diff, updates, err := dryRunAnnotated(ctx, p.Nomad, l.Fixed)
-		if refused(ctx, err) {
-			o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the live job with its fixes: %v", err), Next: "register it from a job file that Nomad accepts, or mend the policy"}
-			return nil
-		}
-		if err != nil {
+	l.Redundant = l.Redundant || alike(l.Job, l.Fixed)
+	if o.File == nil || o.File.Desired == nil {
+		fixes, err := p.previewFixed(ctx, o)
+		if err != nil || o.Held != nil {
 			return err
 		}
-		fixes, l.FixedUpdates = diff, updates
-		l.Redundant = isNone(diff)
-	}
-	if o.File == nil || o.File.Desired == nil {
-		l.Diff = findingsOnly(l, fixes)
-		if o.By == nil {
+		if l.Diff = findingsOnly(l, fixes); o.By == nil {
 			return nil
 		}
 		return p.previewAlone(ctx, o)
 	}
-	desired, updates, err := dryRunAnnotated(ctx, p.Nomad, startable(o.File.Desired, l))
+	desired := startable(o.File.Desired, l)
+	if l.Redundant && alike(l.Job, desired) {
+		return nil
+	}
+	return p.previewBoth(ctx, o, desired)
+}
+
+// previewBoth: where the live job with its fixes is what is desired, one dry-run
+// speaks for both.
+func (p *Planner) previewBoth(ctx context.Context, o *Observation, desired *api.Job) error {
+	l, one := o.Live, !o.Live.Redundant && alike(o.Live.Fixed, desired)
+	var fixes *api.JobDiff
+	if !one {
+		var err error
+		if fixes, err = p.previewFixed(ctx, o); err != nil || o.Held != nil {
+			return err
+		}
+	}
+	diff, updates, err := dryRunAnnotated(ctx, p.Nomad, desired)
 	if refused(ctx, err) {
 		o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the job of %s: %v", o.File.Doc.Name, err), Next: "mend the file, or the policy that edits it"}
 		return nil
@@ -50,10 +60,14 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	if err != nil {
 		return err
 	}
+	if one {
+		fixes, l.FixedUpdates, l.Redundant = diff, updates, isNone(diff)
+	}
+	l.admitted = append(l.admitted, desired)
 	l.Updates = updates
-	l.Differs = !isNone(desired)
-	l.OnlyFixes = fixes != nil && sameDiff(desired, fixes)
-	l.Diff = changes(l, o.File.Desired, fixes, desired)
+	l.Differs = !isNone(diff)
+	l.OnlyFixes = fixes != nil && sameDiff(diff, fixes)
+	l.Diff = changes(l, o.File.Desired, fixes, diff)
 	if l.Redundant || l.OnlyFixes {
 		return nil
 	}
@@ -63,6 +77,26 @@ func (p *Planner) preview(ctx context.Context, o *Observation) error {
 	}
 	l.Submitted, err = l.liveSubmission(believed)
 	return err
+}
+
+// previewFixed asks what the fixes of the live job alone would change; nil where
+// there are none.
+func (p *Planner) previewFixed(ctx context.Context, o *Observation) (*api.JobDiff, error) {
+	l := o.Live
+	if l.Redundant {
+		return nil, nil
+	}
+	diff, updates, err := dryRunAnnotated(ctx, p.Nomad, l.Fixed)
+	if refused(ctx, err) {
+		o.Held = &Hold{Reason: fmt.Sprintf("Nomad refuses the live job with its fixes: %v", err), Next: "register it from a job file that Nomad accepts, or mend the policy"}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.admitted = append(l.admitted, l.Fixed)
+	l.FixedUpdates, l.Redundant = updates, isNone(diff)
+	return diff, nil
 }
 
 // startable: a job that an operator stopped is compared as it stands; that it
@@ -79,8 +113,8 @@ func startable(desired *api.Job, l *Live) *api.Job {
 // believed: Nomad's submission may be inherited from another version; it is the
 // live job's source only if it evaluates to the live spec.
 func (p *Planner) believed(ctx context.Context, l *Live) (bool, error) {
-	if sub := l.Submission; sub == nil || sub.Format != formatHCL {
-		return false, nil // no edit can be spliced into it, so nobody needs to know
+	if sub, err := l.submission(ctx, p.Nomad); err != nil || sub == nil || sub.Format != formatHCL {
+		return false, err // no edit can be spliced into it, so nobody needs to know
 	}
 	_, why, err := p.submitted(ctx, l)
 	return why == "", err

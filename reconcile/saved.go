@@ -97,8 +97,8 @@ func sumOf(plan []byte) string {
 
 func savedJob(p Plan) SavedJob {
 	out := SavedJob{
-		ID: p.ID, File: p.File, Basis: p.change.basis, Condition: p.Condition, Reason: p.Reason,
-		Actions: p.Actions, Bytes: p.change.doc.Bytes, Live: p.change.live,
+		ID: p.ID, File: p.File, Basis: p.Basis, Condition: p.Condition, Reason: p.Reason,
+		Actions: p.Actions, Bytes: p.change.doc.Bytes, Live: p.change.live.job(),
 		Next: history.Next{Bytes: p.change.after, Job: p.change.register, Submission: p.change.submission},
 	}
 	for _, v := range p.Variables {

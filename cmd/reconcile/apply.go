@@ -58,8 +58,11 @@ func runApply(in *invocation) int {
 	if err := in.approve(s, plans, yes, f.json); err != nil {
 		return in.refuse(err)
 	}
-	runs, applyCode := in.applyAll(ctx, applier, plans, s.config.Limits.Concurrency)
+	runs, applyCode, err := in.carryOut(ctx, s, f, applier, plans, progress)
 	progress.Close()
+	if err != nil {
+		return in.refuse(err)
+	}
 	if s.config.State.KeepFor > 0 {
 		_ = s.store.Prune(ctx) // what is left over is tried again by the next
 	}
@@ -68,6 +71,20 @@ func runApply(in *invocation) int {
 	}
 	// A job that is denied keeps its code also where its file got other fixes.
 	return worst(code, settleCode, applyCode, planCode(plans, false), in.showRuns(runs, f.json))
+}
+
+// carryOut does what was approved, or has the agent do it that holds the state folder.
+func (in *invocation) carryOut(ctx context.Context, s *session, f planFlags, a *reconcile.Applier, plans []reconcile.Plan, progress *report.Progress) ([]history.Run, int, error) {
+	if slices.ContainsFunc(plans, reconcile.Plan.Does) {
+		agent := agentOf(s.project)
+		if running, err := agent.running(ctx); err != nil {
+			return nil, exitError, err
+		} else if running {
+			return in.handOver(ctx, agent, s, f, plans, progress)
+		}
+	}
+	runs, code := in.applyAll(ctx, a, plans, s.config.Limits.Concurrency)
+	return runs, code, nil
 }
 
 func (in *invocation) showRuns(runs []history.Run, asJSON bool) int {

@@ -141,6 +141,16 @@ sync {
   drift  = %q # correct: register a file's job where it differs from the live one
   create = %q # register: register jobs that Nomad does not know
 }
+
+# The agent: what it answers on, and when it changes nothing by itself.
+#
+# http {
+#   address = "127.0.0.1:9464" # /metrics, /healthz, /readyz
+# }
+#
+# calm {
+#   window = "Mon-Fri 09:00-17:00" # or a list; a time zone may follow: UTC, Europe/Berlin
+# }
 `, plural(len(jobs), "job file"), topFolder(jobs), reconcile.Report, reconcile.Report, reconcile.Report)
 }
 

@@ -103,9 +103,6 @@ func (sh *shell) loadConfig(path string) (*project, error) {
 		p.nomads = append(p.nomads, reconcile.NomadSource{Name: s.Name, Jobs: s.Jobs, Namespaces: s.Namespaces, Exclude: s.Exclude})
 	}
 	p.watch = append(p.watch, vars.paths...)
-	for _, policy := range p.config.Policies {
-		p.watch = append(p.watch, policy.Abs)
-	}
 	return p, nil
 }
 
@@ -280,7 +277,7 @@ func unwrapPath(err error) error {
 func (p *project) planner(sh *shell, client *nomad.Client, store *history.Store) *reconcile.Planner {
 	out := &reconcile.Planner{
 		Sources: p.sources, Nomads: p.nomads, Policies: p.policies, History: store, Env: sh.environ,
-		Namespaces: p.namespaces(sh), Concurrency: p.config.Limits.Concurrency,
+		Namespaces: p.namespaces(sh), Concurrency: p.config.Limits.Concurrency, Clock: sh.now,
 	}
 	if client != nil {
 		out.Nomad = client

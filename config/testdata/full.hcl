@@ -53,6 +53,17 @@ limits {
 
 interval = "1m30s"
 settle   = "0s"
+shutdown = "2m"
+
+http {
+  address    = "0.0.0.0:9464"
+  token_file = "http.token"
+  pprof      = true
+}
+
+calm {
+  window = ["Mon-Fri 09:00-17:00 Europe/Berlin", "Sat,Sun 22:00-06:00"]
+}
 
 log {
   level  = "debug"

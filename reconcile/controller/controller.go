@@ -1,253 +1,499 @@
-// Package controller holds jobs continuously: it waits for something to move (a
-// file, the clock), makes one pass over everything, and waits again. It decides
-// nothing itself: a pass is the same observe .. apply that the verbs call.
+// Package controller holds jobs continuously. It waits for something to move (a file,
+// a job in Nomad, the clock), looks afresh at the jobs concerned, and carries out what
+// it may. It decides nothing itself: a look is the same observe .. decide that the
+// verbs call, a run the same Apply.
+//
+//	watch/         which folders may have moved
+//	nomad.go       which jobs may have moved in Nomad: its event stream and its list
+//	queue.go       what waits to be looked at, each job once
+//	look.go        one job from what there is of it to its status
+//	admit.go       which changes are made now: limits, calm, one job first
+//	run.go         a change, carried out
+//	memory.go      what was in sync, across restarts
+//	status.go      what it knows, for people and programs
 package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sync/errgroup"
+	"github.com/hashicorp/nomad/api"
 
+	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
+	"nomad-reconcile/reconcile/controller/watch"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
+	"nomad-reconcile/state/nomad"
 )
 
-// Setup is all that a pass works with. It is loaded whole for each pass, or
-// the last good one stays in force.
+// Nomad is what the agent needs of the live side beside what a look and a run need.
+type Nomad interface {
+	List(ctx context.Context, namespaces []string) ([]*api.JobListStub, uint64, error)
+	Follow(ctx context.Context, namespaces []string, index uint64, each func(nomad.Batch)) error
+}
+
+// Setup is all that the agent works with. It is loaded whole, or the last good one
+// stays in force.
 type Setup struct {
 	Planner     *reconcile.Planner
 	Applier     *reconcile.Applier
+	Nomad       Nomad
+	PolicyFiles []policies.Source
 	Sync        reconcile.Sync
-	Concurrency int           // runs at once
-	MaxChanges  int           // jobs changed by one pass
+	Concurrency int           // jobs looked at, and jobs changed, at once
+	MaxChanges  int           // jobs changed in one pass
 	Interval    time.Duration // between full passes
 	Settle      time.Duration // quiet time after a file event
-	Watch       []string      // files and folders, absolute; folders with all that is below
+	Shutdown    time.Duration // how long the end waits for runs under way
+	Trees       []string      // folders of job files, absolute
+	Policies    []string      // files and folders of policies, absolute
+	Files       []string      // all else that is loaded, absolute
+	Revision    string        // hash of all that a verdict rests on beside job files and Nomad
+	Expires     time.Time     // when Revision becomes another by itself; zero: never
+
+	// Calm is whether the agent changes nothing at that time, and until when. It may be nil.
+	Calm func(time.Time) (until time.Time, calm bool)
 }
 
-// Agent is the loop.
+// Agent is the controller.
 type Agent struct {
-	Load func() (Setup, error)
-	Log  logr.Logger
+	Load    func() (Setup, error)
+	Log     logr.Logger
+	Metrics *Metrics     // nil: nobody asks for them
+	Tell    func(string) // is told in a few words what the agent does; may be nil
+	Ready   func()       // called once when the first pass is done; may be nil
 
-	setup Setup
-	told  told
-	gone  map[job.ID]time.Time // when a job's file was first not there
+	loadAgain atomic.Bool
+	serial    atomic.Uint64
+	stepped   atomic.Int64 // when the loop last moved, in Unix nanoseconds
+	woken     chan struct{}
+	once      sync.Once
 
-	pruned time.Time // when the history was last pruned
+	mu      sync.Mutex // guards all below; nothing that waits is done under it
+	setup   Setup
+	epoch   int // counts setups: what was begun under an older one is begun again
+	catalog *reconcile.Catalog
+	queue   *queue
+	jobs    map[job.ID]*known
+	stubs   map[job.ID]*api.JobListStub // of the last list, while what it set off is worked through
+	pass    pass
+	todo    map[job.ID]candidate
+	open    []history.Run // left open by a crash, to be settled
+	looking int
+	running int
+	trial   *reconcile.Trial // nil: to be read from the history
+	trying  bool             // the one run that proves the policies is under way
+	held    []history.Suspension
+	nomad   following
+	memory  memory
+	facts   Overview  // but for its jobs and counts
+	shown   time.Time // when the metrics were last brought up to date
+	news    bool      // ... since when something changed
+	told    told
+	pruned  time.Time
 }
 
-// Run loops until ctx ends, and then until the runs under way have ended. The
-// first load must succeed; later ones may fail and are logged.
+// Run loops until ctx ends, and then until the runs under way have ended or are
+// parked. The first load must succeed; later ones may fail and are logged. The caller
+// holds the state folder: see history.Store.Hold.
 func (a *Agent) Run(ctx context.Context) error {
 	setup, err := a.Load()
 	if err != nil {
 		return err
 	}
-	a.setup, a.gone = setup, map[job.ID]time.Time{}
-	w, err := newWatcher(a.Log)
-	if err != nil {
-		return err
+	a.begin(setup)
+	w := watch.New(watch.Options{Settle: setup.Settle, Poll: pollEvery, Log: a.Log, OnError: func(error) { a.Metrics.WatchError() }})
+	defer w.Close()
+	w.Set(setup.watched())
+	select { // it names what it has begun to watch, which the first pass looks at
+	case <-w.Changes():
+	case <-time.After(longestStart):
+	case <-ctx.Done():
+		return nil
 	}
-	defer w.close()
-	a.Log.Info("started", "interval", setup.Interval.String(), "watching", setup.Watch)
-	for {
-		w.watch(a.setup.Watch)
-		a.pass(ctx)
-		why, ok := w.next(ctx, a.setup.Interval, a.setup.Settle)
-		if !ok {
-			a.Log.Info("stopped")
-			return nil
-		}
-		a.Log.V(1).Info("pass", "because", why)
-		a.reload()
-	}
+	runs, park := context.WithCancel(context.WithoutCancel(ctx))
+	defer park()
+	a.Log.Info("started", "interval", setup.Interval.String(), "watching", slices.Concat(setup.Trees, setup.Policies, setup.Files))
+	a.fullPass()
+	a.loop(ctx, runs, w)
+	a.end(park)
+	return nil
 }
 
-func (a *Agent) reload() {
-	setup, err := a.Load()
-	if err != nil {
-		a.Log.Error(err, "the configuration or a policy does not load; what was loaded before stays in force")
-		return
-	}
-	a.setup = setup
+const (
+	pollEvery    = 10 * time.Second // how often folders are looked at that cannot be watched
+	longestStart = time.Second      // how long the first pass waits for the watches
+)
+
+func (a *Agent) init() {
+	a.once.Do(func() { a.woken = make(chan struct{}, 1) })
 }
 
-// pass settles what a crash left open, plans everything and applies what sync
-// allows. Runs under way end even if ctx does.
-func (a *Agent) pass(ctx context.Context) {
-	a.settle(ctx)
-	if ctx.Err() != nil {
-		return
+// begin takes the first setup.
+func (a *Agent) begin(setup Setup) {
+	a.init()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.Metrics == nil {
+		a.Metrics = NewMetrics("", nil, nil)
 	}
-	a.setup.Planner.Gone = a.grace()
-	result, err := a.setup.Planner.Plan(ctx, reconcile.Selection{}, a.setup.Sync)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		a.Log.Error(err, "pass failed")
-		return
-	}
-	a.noteGone(result.Plans)
-	a.apply(ctx, result)
-	a.prune(ctx)
-}
-
-func (a *Agent) settle(ctx context.Context) {
-	open, err := a.setup.Applier.History.Unfinished()
+	a.setup, a.queue, a.jobs, a.todo = setup, newQueue(), map[job.ID]*known{}, map[job.ID]candidate{}
+	a.catalog = reconcile.NewCatalog(setup.Planner.Sources, setup.Applier.Clock)
+	a.facts.Started, a.facts.Loaded, a.facts.Config = a.now(), a.now(), setup.Revision
+	a.memory = loadMemory(setup.Applier.History, setup.Revision, a.Log)
+	open, err := setup.Applier.History.Interrupted()
 	if err != nil {
 		a.Log.Error(err, "the history cannot be read")
 	}
-	for _, run := range open {
-		if ctx.Err() != nil {
-			return
-		}
-		_, next, err := a.setup.Applier.History.Load(run.ID)
-		if err != nil {
-			a.Log.Error(err, "open run cannot be settled", "run", run.ID)
-			continue
-		}
-		done, err := a.setup.Applier.Settle(context.WithoutCancel(ctx), run, a.setup.Planner.RolloutOf(next.Job), false)
-		a.logRun("settled", run.Job, done, err)
-	}
+	a.open = open
+	a.Metrics.Loaded(setup.Revision, a.now(), nil)
 }
 
-// grace counts passes for the planner. Passes that file events bring come close
-// together, while somebody moves files about: until a whole interval has gone
-// by, they are one.
-func (a *Agent) grace() map[job.ID]int {
-	passes := map[job.ID]int{}
-	now := a.setup.Applier.Clock()
-	for id, since := range a.gone {
-		passes[id] = 1
-		if now.Sub(since) >= a.setup.Interval {
-			passes[id] = 2
-		}
-	}
-	return passes
-}
+func (a *Agent) now() time.Time { return a.setup.Applier.Clock() }
 
-func (a *Agent) noteGone(plans []reconcile.Plan) {
-	gone := map[job.ID]time.Time{}
-	for _, p := range plans {
-		if p.File != "" || p.Source != "" {
-			continue
-		}
-		since, known := a.gone[p.ID]
-		if !known {
-			since = a.setup.Applier.Clock()
-		}
-		gone[p.ID] = since
-	}
-	a.gone = gone
-}
-
-// apply runs what is to be done until MaxChanges jobs were changed. A plan that
-// turned out to be held has changed nothing, so another takes its place.
-func (a *Agent) apply(ctx context.Context, result reconcile.Result) {
-	todo, left := a.todo(result.Plans), a.setup.MaxChanges
-	if !result.Proven {
-		todo, left = a.oneFirst(ctx, todo, left)
-	}
-	for left > 0 && len(todo) > 0 && ctx.Err() == nil {
-		n := min(left, len(todo))
-		left -= a.batch(ctx, todo[:n])
-		todo = todo[n:]
-	}
-	waiting := len(todo)
-	if a.told.anew("max_changes", fmt.Sprint(waiting)) && waiting > 0 && ctx.Err() == nil {
-		a.Log.Info("limits.max_changes reached: the rest waits for the next pass, or for `reconcile apply`", "max_changes", a.setup.MaxChanges, "waiting", waiting)
-	}
-}
-
-// todo are the plans that do something; all are told of.
-func (a *Agent) todo(plans []reconcile.Plan) []reconcile.Plan {
-	var todo []reconcile.Plan
-	for _, p := range plans {
-		a.logPlan(p)
-		if p.Does() {
-			todo = append(todo, p)
-		} else {
-			a.told.forget("run " + p.ID.String())
-		}
-	}
-	return todo
-}
-
-// batch carries plans out side by side and says how many jobs it has changed.
-// What waits for its turn when ctx ends is not begun.
-func (a *Agent) batch(ctx context.Context, plans []reconcile.Plan) int {
-	var g errgroup.Group
-	g.SetLimit(max(a.setup.Concurrency, 1))
-	var changed atomic.Int64
-	for _, p := range plans {
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if a.carryOut(ctx, p).ID != "" {
-				changed.Add(1)
-			}
-			return nil
-		})
-	}
-	_ = g.Wait()
-	return int(changed.Load())
-}
-
-// logPlan tells of a job when what is to be told has changed: nothing at idle.
-func (a *Agent) logPlan(p reconcile.Plan) {
-	actions := make([]string, len(p.Actions))
-	for i, action := range p.Actions {
-		actions[i] = string(action)
-	}
-	values := []any{"job", p.ID.String(), "condition", p.Condition, "file", p.File}
-	if p.Source != "" {
-		values = []any{"job", p.ID.String(), "condition", p.Condition, "source", p.Source}
-	}
-	if p.Reason != "" {
-		values = append(values, "reason", p.Reason)
-	}
-	if len(actions) > 0 {
-		values = append(values, "actions", actions)
-	}
-	if p.Hold != nil {
-		values = append(values, "next", p.Hold.Next)
-	}
-	if len(p.Left) > 0 {
-		values = append(values, "left", p.Left)
-	}
-	if !a.told.anew("decided "+p.ID.String(), fmt.Sprint(values...)) {
-		a.Log.V(1).Info("decided", values...)
-		return
-	}
-	a.Log.Info("decided", values...)
-}
-
-// logRun tells of every run; of a job that nothing could be done to, only when
-// the reason has changed. After a run a decision is news again, even the same.
-func (a *Agent) logRun(what string, id job.ID, run history.Run, err error) {
-	values := []any{"job", id.String(), "run", run.ID, "result", run.Result, "reason", run.Reason}
-	if run.ID != "" {
-		a.told.forget("decided "+id.String(), what+" "+id.String())
-	} else if !a.told.anew(what+" "+id.String(), fmt.Sprint(run.Reason, err)) {
-		return
-	}
-	var stale *reconcile.StaleError
-	var busy *history.BusyError
-	switch {
-	case errors.As(err, &stale), errors.As(err, &busy):
-		a.Log.Info("not now", "reason", err.Error())
-	case err != nil:
-		a.Log.Error(err, what, values...)
+// wake makes the loop go round once more.
+func (a *Agent) wake() {
+	select {
+	case a.woken <- struct{}{}:
 	default:
-		a.Log.Info(what, values...)
 	}
 }
+
+// Reload loads configuration and policies anew, as a change of their files does.
+func (a *Agent) Reload() {
+	a.init()
+	a.loadAgain.Store(true)
+	a.wake()
+}
+
+// loop waits for whatever comes next, and lets step do what it has made possible.
+func (a *Agent) loop(ctx, runs context.Context, w *watch.Watcher) {
+	unfollow := a.follow(ctx)
+	defer func() { unfollow() }()
+	full := time.NewTimer(a.jittered())
+	defer full.Stop()
+	for {
+		a.stepped.Store(time.Now().UnixNano())
+		next := a.step(ctx, runs)
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.woken:
+		case <-next:
+		case <-full.C:
+			a.fullPass()
+			full.Reset(a.jittered())
+		case change := <-w.Changes():
+			a.filesMoved(change)
+		}
+		if a.loadAgain.Swap(false) && a.reload() {
+			unfollow()
+			unfollow = a.follow(ctx)
+			w.Set(a.setup.watched())
+		}
+	}
+}
+
+// jittered keeps many agents from asking one Nomad at the same moment.
+func (a *Agent) jittered() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Duration(float64(a.setup.Interval) * (0.95 + 0.1*rand.Float64()))
+}
+
+// step starts what can be started now, and gives a channel that says when there may be
+// more to start.
+func (a *Agent) step(ctx, runs context.Context) <-chan time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if slices.ContainsFunc(a.held, func(s history.Suspension) bool { return !s.Until.IsZero() && !a.now().Before(s.Until) }) {
+		a.heardSuspensions()
+	}
+	a.calmEnded()
+	a.startList(ctx)
+	a.startLooks(ctx)
+	if ctx.Err() == nil {
+		a.startRuns(runs)
+	}
+	a.settled()
+	a.measure()
+	next := a.wakeAt()
+	if next.IsZero() {
+		return nil
+	}
+	return time.After(max(next.Sub(a.now()), 0))
+}
+
+// wakeAt is the next moment that something waits for; zero: none.
+func (a *Agent) wakeAt() time.Time {
+	next := a.queue.next()
+	soonest := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	soonest(a.nomad.retryAt)
+	soonest(a.facts.Calm)
+	if a.memory.dirty {
+		soonest(a.memory.saved.Add(saveEvery))
+	}
+	soonest(a.setup.Expires)
+	for _, s := range a.held {
+		soonest(s.Until)
+	}
+	return next
+}
+
+// fullPass looks at the stat of every file and at Nomad's list of jobs, for what no
+// event has told of. Changes that limits.max_changes has kept back get their turn.
+func (a *Agent) fullPass() {
+	a.Log.V(1).Info("pass", "because", "interval")
+	a.mu.Lock()
+	a.newPass(true)
+	catalog := a.catalog
+	a.nomad.wanted = true
+	if expires := a.setup.Expires; !expires.IsZero() && !a.now().Before(expires) {
+		a.loadAgain.Store(true)
+	}
+	a.mu.Unlock()
+	moved, err := catalog.Refresh()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.filesRead(err)
+	a.recall(&moved)
+	a.pushMoved(moved)
+	a.heardSuspensions()
+	for id, k := range a.jobs {
+		if k.again && k.passed == 0 {
+			a.push(id)
+		}
+	}
+	a.findOrphans()
+	a.prune()
+}
+
+// filesMoved looks at the folders that a watcher names.
+func (a *Agent) filesMoved(change watch.Change) {
+	a.mu.Lock()
+	catalog, reload := a.catalog, a.concernsSetup(change)
+	a.mu.Unlock()
+	if reload {
+		a.loadAgain.Store(true)
+	}
+	moved, err := catalog.Look(change.Dirs, change.Trees)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.filesRead(err)
+	a.heardSuspensions()
+	if len(moved.Jobs)+len(moved.Files) == 0 {
+		return
+	}
+	a.Log.V(1).Info("pass", "because", "files", "jobs", len(moved.Jobs), "files", len(moved.Files))
+	a.newPass(false)
+	a.pushMoved(moved)
+}
+
+// filesRead notes which sources cannot be read: their jobs stay what they were.
+func (a *Agent) filesRead(err error) {
+	a.facts.FilesErr = nil
+	if err == nil {
+		a.told.forget("sources")
+		return
+	}
+	for _, one := range unjoined(err) {
+		a.facts.FilesErr = append(a.facts.FilesErr, one.Error())
+	}
+	if a.told.anew("sources", err.Error()) {
+		a.Log.Error(err, "a source cannot be read; its jobs stay what they were")
+	}
+	a.changed()
+}
+
+func unjoined(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, one := range many.Unwrap() {
+			out = append(out, unjoined(one)...)
+		}
+		return out
+	}
+	return []error{err}
+}
+
+func (a *Agent) pushMoved(moved reconcile.Moved) {
+	for _, id := range moved.Jobs {
+		a.pushMovedJob(id)
+	}
+	for _, file := range moved.Files {
+		a.queue.push(key{file: file}, a.pass.batch, a.now())
+	}
+	a.wake()
+}
+
+// pushMovedJob is push for a job that somebody may have changed just now.
+func (a *Agent) pushMovedJob(id job.ID) {
+	if k := a.jobs[id]; k != nil && k.moved.IsZero() && !k.status.Running {
+		k.moved = a.now()
+	}
+	a.push(id)
+}
+
+// push asks for a look at a job.
+func (a *Agent) push(id job.ID) {
+	a.queue.push(key{id: id}, a.pass.batch, a.now())
+	a.wake()
+}
+
+// heardSuspensions looks at the jobs that were suspended or resumed.
+func (a *Agent) heardSuspensions() {
+	now, err := a.setup.Applier.History.Suspensions()
+	if err != nil {
+		if a.told.anew("suspensions", err.Error()) {
+			a.Log.Error(err, "not known which jobs are suspended")
+		}
+		return
+	}
+	before := a.held
+	a.held = now
+	for id := range a.jobs {
+		if holds(before, id) != holds(now, id) {
+			a.push(id)
+		}
+	}
+}
+
+func holds(list []history.Suspension, id job.ID) bool {
+	return slices.ContainsFunc(list, func(s history.Suspension) bool { return s.Holds(id) })
+}
+
+// concernsSetup reports whether what was loaded may be another now.
+func (a *Agent) concernsSetup(change watch.Change) bool {
+	if len(change.Files) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(change.Dirs, change.Trees), func(dir string) bool {
+		return slices.ContainsFunc(a.setup.Policies, func(p string) bool { return within(dir, p) || within(p, dir) })
+	})
+}
+
+// within reports whether path is root or below it.
+func within(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+// watched are the folders and the files to watch. What is not there yet is taken for a
+// file.
+func (s Setup) watched() (trees, files []string) {
+	trees, files = slices.Clone(s.Trees), slices.Clone(s.Files)
+	for _, p := range s.Policies {
+		if info, err := os.Stat(p); err == nil && info.IsDir() {
+			trees = append(trees, p)
+		} else {
+			files = append(files, p)
+		}
+	}
+	return trees, files
+}
+
+// reload loads everything anew. It reports whether something else is in force now.
+func (a *Agent) reload() bool {
+	setup, err := a.Load()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.changed()
+	a.Metrics.Loaded(setup.Revision, a.now(), err)
+	if err != nil {
+		if a.facts.LoadErr = err.Error(); a.told.anew("load", a.facts.LoadErr) {
+			a.Log.Error(err, "the configuration or a policy does not load; what was loaded before stays in force")
+		}
+		return false
+	}
+	a.told.forget("load")
+	a.facts.LoadErr, a.facts.Loaded = "", a.now()
+	same := setup.Revision == a.setup.Revision && setup.Revision != ""
+	if a.setup = setup; same {
+		return false
+	}
+	a.Log.Info("loaded", "revision", short(setup.Revision))
+	a.renew()
+	return true
+}
+
+// renew looks at everything again, under a setup that is another one.
+func (a *Agent) renew() {
+	a.epoch++
+	a.facts.Config = a.setup.Revision
+	a.catalog = reconcile.NewCatalog(a.setup.Planner.Sources, a.setup.Applier.Clock)
+	a.trial, a.todo = nil, map[job.ID]candidate{}
+	a.memory.dirty = true
+	a.newPass(true)
+	moved, err := a.catalog.Refresh()
+	a.filesRead(err)
+	a.pushMoved(moved)
+	for id := range a.jobs {
+		a.push(id)
+	}
+	a.nomad.wanted = true
+}
+
+// prune removes old runs also of jobs that are not run any more.
+func (a *Agent) prune() {
+	if a.now().Sub(a.pruned) < time.Hour {
+		return
+	}
+	a.pruned = a.now()
+	history := a.setup.Applier.History
+	go func() {
+		if err := history.Prune(context.Background()); err != nil {
+			a.Log.Error(err, "old runs cannot be removed")
+		}
+	}()
+}
+
+// end waits for the runs under way as long as Shutdown allows, then parks them: what
+// has registered stays open for the next start, what has not is put back.
+func (a *Agent) end(park context.CancelFunc) {
+	a.mu.Lock()
+	shutdown, n := a.setup.Shutdown, a.running
+	a.mu.Unlock()
+	if n > 0 {
+		a.Log.Info("stopping: waiting for runs under way", "runs", n, "at most", shutdown.String())
+		a.tell(fmt.Sprintf("stopping: %d runs under way", n))
+	}
+	limit := time.NewTimer(shutdown)
+	defer limit.Stop()
+	for a.busy() {
+		select {
+		case <-a.woken:
+		case <-limit.C:
+			a.Log.Info("parking the runs under way: the next start goes on with them")
+			park()
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.memory.saved = time.Time{}
+	a.save()
+	a.Log.Info("stopped")
+}
+
+func (a *Agent) busy() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.running+a.looking > 0
+}
+
+func (a *Agent) tell(text string) {
+	if a.Tell != nil {
+		a.Tell(text)
+	}
+}
+
+func short(hash string) string { return hash[:min(8, len(hash))] }

@@ -28,7 +28,7 @@ func TestSuspendedAndResumed(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.setup.Sync.Fix = true
-			w.setup.Watch = append(w.setup.Watch, w.store().SuspendedFile())
+			w.setup.Files = []string{w.store().SuspendedFile()}
 			w.register(webJob)
 			w.suspend(name, "moving house")
 			w.start()
@@ -56,7 +56,7 @@ func TestSuspendedMeanwhile(t *testing.T) {
 	}
 	w.start()
 	w.awaitConverged("web")
-	if l := w.awaitRun("zz"); l.Result != "held" || !strings.Contains(l.Reason, "suspended meanwhile") || !w.fileHasE("jobs/zz.hcl") {
+	if l := w.awaitDecided("zz", "held"); l.Reason != "suspended: now" || !w.fileHasE("jobs/zz.hcl") {
 		t.Errorf("%+v", l)
 	}
 }
@@ -85,7 +85,7 @@ func TestFight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	person := *setup.Applier
+	person := &reconcile.Applier{Nomad: w.client, History: w.store(), Clock: time.Now}
 	person.Kind = "apply"
 	result, err := setup.Planner.Plan(t.Context(), reconcile.Selection{}, reconcile.Sync{Fix: true, Person: true})
 	if err != nil {
@@ -108,7 +108,8 @@ func (w *world) registerAs(name, text string) {
 
 // crashes: this very job is healthy only as long as nobody mends it.
 func crashes(name string) string {
-	return strings.Replace(another(name), `"sleep", "600"`, `"sh", "-c", "exit 1"`, 1)
+	patient := strings.Replace(another(name), `min_healthy_time  = "10ms"`, `min_healthy_time  = "2s"`, 1)
+	return strings.Replace(patient, `"sleep", "600"`, `"sh", "-c", "exit 1"`, 1)
 }
 
 // Under new policies one job goes first; the others follow when it has converged.

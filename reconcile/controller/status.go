@@ -1,6 +1,10 @@
 package controller
 
 import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"nomad-reconcile/reconcile"
@@ -43,4 +47,138 @@ type Overview struct {
 	Known    int       // jobs and files in all
 	Left     int       // ... that have not been looked at since the start
 	Jobs     []Status  // in the order of their IDs
+}
+
+// changed makes the next Overview another one.
+func (a *Agent) changed() {
+	a.serial.Add(1)
+	a.news = true
+}
+
+// Serial is that of the Overview.
+func (a *Agent) Serial() uint64 { return a.serial.Load() }
+
+// Overview is a snapshot.
+func (a *Agent) Overview() Overview {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o := a.facts
+	o.Serial = a.serial.Load()
+	if a.catalog != nil {
+		_, o.Left = a.catalog.Len()
+	}
+	o.Jobs = make([]Status, 0, len(a.jobs))
+	for id, k := range a.jobs {
+		s := k.status
+		s.Queued = a.queue.has(key{id: id})
+		o.Jobs = append(o.Jobs, s)
+	}
+	slices.SortFunc(o.Jobs, func(x, y Status) int { return x.ID.Compare(y.ID) })
+	o.Known = len(o.Jobs) + o.Left
+	return o
+}
+
+// Plans are those of the jobs that are not in sync, as they were last made; of all
+// such jobs without IDs.
+func (a *Agent) Plans(ids ...job.ID) []reconcile.Plan {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(ids) == 0 {
+		ids = slices.SortedFunc(maps.Keys(a.jobs), job.ID.Compare)
+	}
+	var out []reconcile.Plan
+	for _, id := range ids {
+		if k := a.jobs[id]; k != nil && k.plan != nil {
+			out = append(out, *k.plan)
+		}
+	}
+	return out
+}
+
+// Runs are those of one job, or of all with nil, the newest first.
+func (a *Agent) Runs(_ context.Context, id *job.ID) ([]history.Run, error) {
+	a.mu.Lock()
+	store := a.setup.Applier.History
+	a.mu.Unlock()
+	return store.Runs(id)
+}
+
+// Reconcile has these jobs (NAME or NAME@NAMESPACE) looked at now, all without names,
+// and says how many these are.
+func (a *Agent) Reconcile(names ...string) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	wanted := map[job.ID]bool{}
+	for _, name := range names {
+		known := false
+		for id := range a.jobs {
+			if id.Called(name) {
+				wanted[id], known = true, true
+			}
+		}
+		if !known {
+			return 0, fmt.Errorf("no job file declares a job %q, and no source names it", name)
+		}
+	}
+	a.newPass(false)
+	for id := range a.jobs {
+		if len(names) == 0 || wanted[id] {
+			wanted[id] = true
+			a.push(id)
+		}
+	}
+	a.wake()
+	return len(wanted), nil
+}
+
+// Alive reports whether the loop moves: if it has not lately, it is asked to.
+func (a *Agent) Alive() bool {
+	a.init()
+	for deadline := time.Now().Add(longestStep); ; {
+		if time.Since(time.Unix(0, a.stepped.Load())) < longestStep {
+			return true
+		}
+		a.wake()
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// longestStep is how long the loop may take for one turn.
+const longestStep = 10 * time.Second
+
+// measureEvery keeps a busy agent from counting all jobs at each of its steps.
+const measureEvery = time.Second
+
+// measure brings the metrics up to date.
+func (a *Agent) measure() {
+	a.Metrics.Queue(a.queue.len())
+	idle := a.looking == 0 && a.queue.ready.Len() == 0
+	if !a.news || !idle && a.now().Sub(a.shown) < measureEvery {
+		return
+	}
+	a.news, a.shown = false, a.now()
+	conditions, found := map[reconcile.Condition]int{}, map[Finding]int{}
+	for _, k := range a.jobs {
+		conditions[k.status.Condition]++
+		for f, n := range k.found {
+			found[f] += n
+		}
+	}
+	a.Metrics.Conditions(conditions)
+	a.Metrics.Findings(a.setup.Planner.Policies, found)
+	a.Metrics.Passed(a.facts.Passed)
+}
+
+// tellState says in a few words how things are.
+func (a *Agent) tellState() {
+	off := 0
+	for _, k := range a.jobs {
+		if k.status.Condition != reconcile.InSync {
+			off++
+		}
+	}
+	a.tell(fmt.Sprintf("%d jobs, %d not in sync, %d runs under way", len(a.jobs), off, a.running))
 }

@@ -103,8 +103,8 @@ func newWorld(t *testing.T) *world {
 	w.setup = controller.Setup{
 		Applier:     &reconcile.Applier{Nomad: w.client, History: store, Kind: "agent", Clock: time.Now},
 		Sync:        reconcile.Sync{Drift: reconcile.Report, Create: reconcile.Report, Prune: reconcile.Report},
-		Concurrency: 2, MaxChanges: 5, Interval: time.Hour, Settle: 5 * time.Millisecond,
-		Watch: []string{filepath.Join(w.dir, "policies"), filepath.Join(w.dir, "jobs")},
+		Concurrency: 2, MaxChanges: 5, Interval: time.Hour, Settle: 5 * time.Millisecond, Shutdown: 30 * time.Second,
+		Trees: []string{filepath.Join(w.dir, "jobs")}, Policies: []string{filepath.Join(w.dir, "policies")}, Nomad: w.client,
 	}
 	return w
 }
@@ -132,8 +132,9 @@ func (w *world) load() (controller.Setup, error) {
 		Sources: []reconcile.Source{{Directory: source.Directory{
 			Name: "jobs", Path: filepath.Join(w.dir, "jobs"), Shown: "jobs", Include: []string{"**/*.hcl"},
 		}}},
-		Policies: set, Nomad: w.client, History: s.Applier.History, Namespaces: []string{"default"}, Concurrency: 2,
+		Policies: set, Nomad: w.client, History: s.Applier.History, Namespaces: []string{"default"}, Concurrency: 2, Clock: time.Now,
 	}
+	s.Revision = set.Revision()
 	return s, nil
 }
 

@@ -273,7 +273,7 @@ func syncDir(dir string) error {
 // hold it, and the fraction of the second in four digits, counted up until it is
 // free: runs of one job sort by ID as they began.
 func (s *Store) unusedID(run Run) (string, error) {
-	taken, err := s.runDirs()
+	taken, err := s.takenBy(readable(run.Job.Name))
 	if err != nil {
 		return "", err
 	}
@@ -281,13 +281,36 @@ func (s *Store) unusedID(run Run) (string, error) {
 	fraction := uint64(start.Nanosecond()) << 16 / uint64(time.Second)
 	for {
 		id := fmt.Sprintf("%s-%s-%04x", start.Format("20060102-150405"), readable(run.Job.Name), fraction)
-		if _, ok := taken[id]; !ok {
+		if !taken[id] {
 			return id, nil
 		}
 		if fraction++; fraction > 0xffff {
 			start, fraction = start.Add(time.Second), 0
 		}
 	}
+}
+
+// takenBy are the runs of the jobs whose runs' IDs may be the same: there may be very
+// many others.
+func (s *Store) takenBy(name string) (map[string]bool, error) {
+	dirs, err := s.jobDirs(nil)
+	if err != nil {
+		return nil, err
+	}
+	taken := map[string]bool{}
+	for _, dir := range dirs {
+		if other, whole := nameOf(filepath.Base(dir)); whole && readable(other) != name {
+			continue
+		}
+		runs, err := subfolders(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, run := range runs {
+			taken[filepath.Base(run)] = true
+		}
+	}
+	return taken, nil
 }
 
 // readable is a job's name without what file names and shells object to, short

@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"nomad-reconcile/state/job"
@@ -40,6 +41,14 @@ type Basis struct {
 func (b Basis) SameRevision(other Basis) bool {
 	b.JobModifyIndex = other.JobModifyIndex
 	return b == other
+}
+
+// Revision is one hash for the same; empty where nothing is known.
+func (b Basis) Revision() string {
+	if b.File+b.Vars+b.Policies == "" {
+		return ""
+	}
+	return Hash([]byte(strings.Join([]string{b.File, b.Vars, b.Policies}, "\n")))
 }
 
 // Prior is a job and its file as they were before a run.

@@ -17,6 +17,7 @@ import (
 	"nomad-reconcile/state/job"
 
 	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
 )
 
 // Store is the history of all jobs below one folder. Its methods may be called
@@ -122,6 +123,96 @@ func (s *Store) Runs(id *job.ID) ([]Run, error) {
 func (s *Store) Unfinished() ([]Run, error) {
 	runs, err := s.Runs(nil)
 	return slices.DeleteFunc(runs, func(r Run) bool { return !r.Open }), err
+}
+
+// Interrupted lists the open runs as Unfinished does, and reads of each job its last
+// run alone: none but that can be open.
+func (s *Store) Interrupted() ([]Run, error) {
+	dirs, err := s.jobDirs(nil)
+	if err != nil {
+		return nil, err
+	}
+	var open []Run
+	var errs []error
+	for _, dir := range dirs {
+		runs, err := subfolders(dir)
+		if errs = append(errs, err); len(runs) == 0 {
+			continue
+		}
+		run, err := s.readRun(slices.Max(runs))
+		if _, gone := os.Stat(dir); err != nil && errors.Is(gone, fs.ErrNotExist) {
+			continue
+		}
+		if errs = append(errs, err); err == nil && run.Open {
+			open = append(open, run)
+		}
+	}
+	slices.SortFunc(open, newestFirst)
+	return open, errors.Join(errs...)
+}
+
+// Jobs are those that have runs, but for the ones that skip says are known.
+func (s *Store) Jobs(skip func(fileName string) bool) ([]job.ID, error) {
+	dirs, err := s.jobDirs(nil)
+	if err != nil {
+		return nil, err
+	}
+	var out []job.ID
+	var errs []error
+	for _, dir := range dirs {
+		if skip(filepath.Base(dir)) {
+			continue
+		}
+		runs, err := subfolders(dir)
+		if errs = append(errs, err); len(runs) == 0 {
+			continue
+		}
+		run, err := s.readRun(slices.Max(runs))
+		if errs = append(errs, err); err == nil {
+			out = append(out, run.Job)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// Remember keeps what somebody wants to find again after a restart, under a name of
+// his own; the last one stays. It is no part of the history.
+func (s *Store) Remember(name string, data []byte) error {
+	if err := s.mayWrite(); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(filepath.Join(s.dir, name), data, 0o600, renameio.WithTempDir(s.dir)); err != nil {
+		return fmt.Errorf("writing %s in the state folder: %w", name, err)
+	}
+	return nil
+}
+
+// Recall is what was last remembered under that name; nil where nothing was.
+func (s *Store) Recall(name string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(s.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// Dir is the state folder, absolute.
+func (s *Store) Dir() string { return s.dir }
+
+// Hold makes the caller the only agent of this state folder, on this machine, until
+// unlock is called or the process ends. A held lock is an error that says whose.
+func (s *Store) Hold() (unlock func(), err error) {
+	path := filepath.Join(s.dir, "agent.lock")
+	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	got, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking the state folder %s: %w", s.dir, err)
+	}
+	if !got {
+		return nil, fmt.Errorf("the agent of process %d holds the state folder %s already: end that one first, or give this one a state.dir of its own", holder(path), s.dir)
+	}
+	_ = os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0o600)
+	return func() { _ = lock.Unlock() }, nil
 }
 
 // Find is the run of that ID, or the only one whose ID begins so.
@@ -289,4 +380,14 @@ func FileName(id job.ID) string {
 		name = name[:150] + "@@" + Hash([]byte(name))
 	}
 	return name
+}
+
+// nameOf is the job's name that a FileName stands for; false where it was cut short.
+func nameOf(fileName string) (name string, whole bool) {
+	if strings.Contains(fileName, "@@") {
+		return "", false
+	}
+	name, _, _ = strings.Cut(fileName, "@")
+	name, err := url.QueryUnescape(name)
+	return name, err == nil
 }

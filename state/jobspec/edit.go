@@ -185,7 +185,7 @@ func blocking(t *trace, pl place, rest job.Path) (hclsyntax.Expression, []string
 	}
 	var origins []string
 	for _, name := range variablesBehind(t.decoder, expr) {
-		if dec := t.decoder.vars.declared[name]; dec != nil && dec.set && dec.Origin != "default" {
+		if dec := t.decoder.vars.declared[name]; dec != nil && dec.set && dec.Origin != DefaultOrigin {
 			origins = append(origins, fmt.Sprintf("The value of var.%s comes from %s: change it there.", name, dec.Origin))
 		}
 	}

@@ -26,6 +26,15 @@ type FS struct {
 	// Root confines: nothing outside of this folder is read, by .., absolute path or
 	// symlink. Empty is no limit.
 	Root string
+	// Note is told each path, absolute where Dirs are, before it is looked at, be there
+	// something or not: what the file depends on beside its own bytes. It may be nil.
+	Note func(path string)
+}
+
+func (f FS) note(path string) {
+	if f.Note != nil {
+		f.Note(path)
+	}
 }
 
 var fsFunctions = map[string]bool{
@@ -189,6 +198,7 @@ func join(dir, path string) string {
 }
 
 func (f FS) open(path string) ([]byte, error) {
+	f.note(path)
 	var b []byte
 	err := f.inRoot(path, func(r *os.Root, rel string) (err error) {
 		info, err := r.Stat(rel) // asked first: to open a pipe waits for ever
@@ -205,6 +215,7 @@ func (f FS) open(path string) ([]byte, error) {
 }
 
 func (f FS) stat(path string) (fs.FileInfo, error) {
+	f.note(path)
 	var info fs.FileInfo
 	err := f.inRoot(path, func(r *os.Root, rel string) (err error) {
 		info, err = r.Stat(rel)

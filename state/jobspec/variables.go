@@ -27,8 +27,12 @@ const (
 	liveOrigin = LiveOrigin
 )
 
-// LiveOrigin is the Origin of a value that the live job's submission gives.
-const LiveOrigin = "live submission"
+// The Origins of a value that the live job's submission gives, and of one that
+// nobody gives.
+const (
+	LiveOrigin    = "live submission"
+	DefaultOrigin = "default"
+)
 
 // declared is a variable as the job file declares it, then with its value.
 type declared struct {
@@ -148,7 +152,7 @@ func (d *decoder) setDefault(dec *declared, expr hclsyntax.Expression) {
 	if diags.HasErrors() {
 		return
 	}
-	d.give(dec, value, "default", expr.Range())
+	d.give(dec, value, DefaultOrigin, expr.Range())
 	if dec.typ == cty.NilType {
 		dec.typ = value.Type()
 	}

@@ -23,7 +23,7 @@ const (
 
 // WatchJob is Job, and waits as Allocations does.
 func (c *Client) WatchJob(ctx context.Context, id job.ID, index uint64) (*api.Job, uint64, error) {
-	return blocking(ctx, c, jobCall("reading job", id, "read-job"), index, func(q *api.QueryOptions) (*api.Job, *api.QueryMeta, error) {
+	return blocking(ctx, c, jobCall("job_read", "reading job", id, "read-job"), index, func(q *api.QueryOptions) (*api.Job, *api.QueryMeta, error) {
 		return c.api.Jobs().Info(id.Name, q)
 	})
 }
@@ -32,7 +32,7 @@ func (c *Client) WatchJob(ctx context.Context, id job.ID, index uint64) (*api.Jo
 // from. With an index above 0 it returns once Nomad has moved past it, or after
 // five minutes with the index unmoved.
 func (c *Client) Allocations(ctx context.Context, id job.ID, index uint64) ([]*api.AllocationListStub, uint64, error) {
-	return blocking(ctx, c, jobCall("reading the allocations of", id, "read-job"), index, func(q *api.QueryOptions) ([]*api.AllocationListStub, *api.QueryMeta, error) {
+	return blocking(ctx, c, jobCall("allocations_list", "reading the allocations of", id, "read-job"), index, func(q *api.QueryOptions) ([]*api.AllocationListStub, *api.QueryMeta, error) {
 		return c.api.Jobs().Allocations(id.Name, true, q)
 	})
 }
@@ -40,7 +40,7 @@ func (c *Client) Allocations(ctx context.Context, id job.ID, index uint64) ([]*a
 // Deployments lists the deployments of a job, newest first; it waits as
 // Allocations does. Batch jobs have none.
 func (c *Client) Deployments(ctx context.Context, id job.ID, index uint64) ([]*api.Deployment, uint64, error) {
-	return blocking(ctx, c, jobCall("reading the deployments of", id, "read-job"), index, func(q *api.QueryOptions) ([]*api.Deployment, *api.QueryMeta, error) {
+	return blocking(ctx, c, jobCall("deployments_list", "reading the deployments of", id, "read-job"), index, func(q *api.QueryOptions) ([]*api.Deployment, *api.QueryMeta, error) {
 		list, meta, err := c.api.Jobs().Deployments(id.Name, false, q)
 		slices.SortFunc(list, func(a, b *api.Deployment) int { return cmp.Compare(b.CreateIndex, a.CreateIndex) })
 		return list, meta, err
@@ -49,7 +49,7 @@ func (c *Client) Deployments(ctx context.Context, id job.ID, index uint64) ([]*a
 
 // Evaluation is one evaluation; it waits as Allocations does.
 func (c *Client) Evaluation(ctx context.Context, evalID string, index uint64) (*api.Evaluation, uint64, error) {
-	what := call{op: "reading evaluation", subject: evalID, namespace: allNamespaces, needs: "read-job"}
+	what := call{name: "evaluation_read", op: "reading evaluation", subject: evalID, namespace: allNamespaces, needs: "read-job"}
 	return blocking(ctx, c, what, index, func(q *api.QueryOptions) (*api.Evaluation, *api.QueryMeta, error) {
 		return c.api.Evaluations().Info(evalID, q)
 	})
@@ -76,15 +76,17 @@ func askOnce[T any](ctx context.Context, c *Client, what call, index uint64, get
 	limit := answerTime
 	if index > 0 {
 		limit += wait + wait/16 // Nomad adds up to a sixteenth
+		what.name += waits
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	what.read = true
 	q := &api.QueryOptions{Namespace: what.namespace, WaitIndex: index, WaitTime: wait}
+	asked := time.Now()
 	out, meta, err := get(q.WithContext(limited))
-	if err != nil {
+	if err := c.answered(ctx, what, asked, err); err != nil {
 		var zero T
-		return zero, index, c.fail(ctx, what, err)
+		return zero, index, err
 	}
 	return out, max(meta.LastIndex, 1), nil
 }

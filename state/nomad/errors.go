@@ -43,24 +43,28 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // call is what a request is about, for its namespace and its errors.
 type call struct {
+	name        string // for Observe, one of Calls
 	op, subject string
 	namespace   string // empty where it is about none
 	needs       string // the ACL capability without which Nomad refuses it
 	read        bool   // it changes nothing: a server that fails at it refuses nothing
 }
 
-func jobCall(op string, id job.ID, needs string) call {
+func jobCall(name, op string, id job.ID, needs string) call {
 	ns := id.Namespace
 	if ns == "" {
 		ns = job.DefaultNamespace
 	}
-	return call{op: op, subject: id.String(), namespace: ns, needs: needs}
+	return call{name: name, op: op, subject: id.String(), namespace: ns, needs: needs}
 }
 
 // fail makes an error of the API client one of ours.
 func (c *Client) fail(ctx context.Context, what call, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
 	}
 	out := &Error{Op: what.op, Subject: what.subject, Err: err}
 	if refusal, ok := errors.AsType[api.UnexpectedResponseError](err); ok && refusal.HasStatusCode() {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -56,6 +57,7 @@ func lastLines(text []byte, n int) []string {
 
 func (c *Client) logs(ctx context.Context, alloc, task, stream string, follow bool, origin string, offset int64) (io.ReadCloser, error) {
 	what := call{
+		name:      "logs_read",
 		op:        fmt.Sprintf("reading the %s of task %q in allocation", stream, task),
 		subject:   alloc,
 		namespace: allNamespaces,
@@ -70,9 +72,9 @@ func (c *Client) logs(ctx context.Context, alloc, task, stream string, follow bo
 		"origin": origin,
 		"offset": strconv.FormatInt(offset, 10),
 	}}
+	asked := time.Now()
 	body, err := c.api.Raw().Response("/v1/client/fs/logs/"+alloc, q.WithContext(ctx))
-	if err != nil {
-		err = c.fail(ctx, what, err)
+	if err := c.answered(ctx, what, asked, err); err != nil {
 		cancel()
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type Registration struct {
 // decode the values of VariableFlags once more, in what it keeps: `+` becomes a space,
 // and at a `%` it may refuse, which is nil too.
 func (c *Client) Submission(ctx context.Context, id job.ID, version uint64) (*api.JobSubmission, error) {
-	sub, err := read(ctx, c, jobCall("reading the submission of", id, "read-job"), func(q *api.QueryOptions) (*api.JobSubmission, *api.QueryMeta, error) {
+	sub, err := read(ctx, c, jobCall("submission_read", "reading the submission of", id, "read-job"), func(q *api.QueryOptions) (*api.JobSubmission, *api.QueryMeta, error) {
 		return c.api.Jobs().Submission(id.Name, int(version), q)
 	})
 	if errors.Is(err, ErrNotFound) || err != nil && strings.Contains(err.Error(), "invalid URL escape") {
@@ -33,7 +33,7 @@ func (c *Client) Submission(ctx context.Context, id job.ID, version uint64) (*ap
 
 // Plan asks the server what registering j would change, without doing it.
 func (c *Client) Plan(ctx context.Context, j *api.Job) (*api.JobPlanResponse, error) {
-	return write(ctx, c, jobCall("planning job", idOf(j), "submit-job"), func(w *api.WriteOptions) (*api.JobPlanResponse, *api.WriteMeta, error) {
+	return write(ctx, c, jobCall("job_plan", "planning job", idOf(j), "submit-job"), func(w *api.WriteOptions) (*api.JobPlanResponse, *api.WriteMeta, error) {
 		return c.api.Jobs().PlanOpts(j, &api.PlanOptions{Diff: true}, w)
 	})
 }
@@ -46,7 +46,7 @@ func (c *Client) Parse(ctx context.Context, ns string, sub *api.JobSubmission) (
 		return nil, &Error{Op: "parsing", Subject: "the job file", Err: err}
 	}
 	req := &api.JobsParseRequest{JobHCL: sub.Source, Variables: variables}
-	what := call{op: "parsing", subject: "the job file", namespace: ns, needs: "parse-job"}
+	what := call{name: "jobs_parse", op: "parsing", subject: "the job file", namespace: ns, needs: "parse-job"}
 	return write(ctx, c, what, func(w *api.WriteOptions) (*api.Job, *api.WriteMeta, error) {
 		var out api.Job
 		meta, err := c.api.Raw().Write("/v1/jobs/parse", req, &out, w)
@@ -59,7 +59,7 @@ func (c *Client) Parse(ctx context.Context, ns string, sub *api.JobSubmission) (
 // error matches ErrConflict and nothing has happened. Without a submission Nomad
 // keeps that of the version which j.Version names.
 func (c *Client) Register(ctx context.Context, j *api.Job, sub *api.JobSubmission, index uint64) (Registration, error) {
-	return c.register(ctx, "registering job", j, sub, index)
+	return c.register(ctx, jobCall("job_register", "registering job", idOf(j), "submit-job"), j, sub, index)
 }
 
 // Stop stops the live job as read, provided that its JobModifyIndex is still
@@ -68,13 +68,13 @@ func (c *Client) Register(ctx context.Context, j *api.Job, sub *api.JobSubmissio
 func (c *Client) Stop(ctx context.Context, live *api.Job, index uint64) (Registration, error) {
 	stopped := job.Clone(live)
 	stopped.Stop = new(true)
-	return c.register(ctx, "stopping job", stopped, nil, index)
+	return c.register(ctx, jobCall("job_stop", "stopping job", idOf(live), "submit-job"), stopped, nil, index)
 }
 
 // Dispatch launches a parameterized job and gives the name of the job that this
 // makes, in the same namespace.
 func (c *Client) Dispatch(ctx context.Context, id job.ID, meta map[string]string, payload []byte) (string, error) {
-	resp, err := write(ctx, c, jobCall("dispatching job", id, "dispatch-job"), func(w *api.WriteOptions) (*api.JobDispatchResponse, *api.WriteMeta, error) {
+	resp, err := write(ctx, c, jobCall("job_dispatch", "dispatching job", id, "dispatch-job"), func(w *api.WriteOptions) (*api.JobDispatchResponse, *api.WriteMeta, error) {
 		return c.api.Jobs().Dispatch(id.Name, meta, payload, "", w)
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *Client) Dispatch(ctx context.Context, id job.ID, meta map[string]string
 
 // Force launches a periodic job now and gives the name of the job that this makes.
 func (c *Client) Force(ctx context.Context, id job.ID) (string, error) {
-	evalID, err := write(ctx, c, jobCall("forcing job", id, "submit-job"), func(w *api.WriteOptions) (string, *api.WriteMeta, error) {
+	evalID, err := write(ctx, c, jobCall("job_force", "forcing job", id, "submit-job"), func(w *api.WriteOptions) (string, *api.WriteMeta, error) {
 		return c.api.Jobs().PeriodicForce(id.Name, w)
 	})
 	if err != nil {
@@ -98,9 +98,9 @@ func (c *Client) Force(ctx context.Context, id job.ID) (string, error) {
 	return eval.JobID, nil
 }
 
-func (c *Client) register(ctx context.Context, op string, j *api.Job, sub *api.JobSubmission, index uint64) (Registration, error) {
+func (c *Client) register(ctx context.Context, what call, j *api.Job, sub *api.JobSubmission, index uint64) (Registration, error) {
 	opts := &api.RegisterOptions{EnforceIndex: true, ModifyIndex: index, Submission: sub}
-	resp, err := write(ctx, c, jobCall(op, idOf(j), "submit-job"), func(w *api.WriteOptions) (*api.JobRegisterResponse, *api.WriteMeta, error) {
+	resp, err := write(ctx, c, what, func(w *api.WriteOptions) (*api.JobRegisterResponse, *api.WriteMeta, error) {
 		return c.api.Jobs().RegisterOpts(withNamespace(j), opts, w)
 	})
 	if err != nil {

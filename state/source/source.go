@@ -50,13 +50,45 @@ func (d Directory) List() ([]string, error) {
 	if name, ok := d.single(); ok {
 		return d.listSingle(name)
 	}
+	return d.below(".", func(string) error { return nil })
+}
+
+// ListIn is what List gives of one folder at or below Path, by its path relative to
+// Path; with deep, also of the folders below it. folders are those that it did not
+// search. A folder that is not there has nothing; it is not asked whether Path is.
+func (d Directory) ListIn(rel string, deep bool) (paths, folders []string, err error) {
+	for part := range strings.SplitSeq(filepath.ToSlash(rel), "/") {
+		if part != "." && strings.HasPrefix(part, ".") {
+			return nil, nil, nil
+		}
+	}
+	paths, err = d.below(filepath.ToSlash(rel), func(below string) error {
+		if deep {
+			return nil
+		}
+		folders = append(folders, filepath.Join(d.Path, filepath.FromSlash(below)))
+		return fs.SkipDir
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	return paths, folders, err
+}
+
+// below walks from the folder start on and asks enter about every other.
+func (d Directory) below(start string, enter func(rel string) error) ([]string, error) {
 	var paths []string
 	walk := func(rel string, entry fs.DirEntry, err error) error {
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if entry.IsDir() {
-			return skipHidden(rel)
+		case rel == start:
+			return nil
+		case entry.IsDir():
+			if err := skipHidden(rel); err != nil {
+				return err
+			}
+			return enter(rel)
 		}
 		matched, err := d.matches(rel)
 		if matched && !d.isFolder(rel, entry) {
@@ -64,7 +96,7 @@ func (d Directory) List() ([]string, error) {
 		}
 		return err
 	}
-	if err := fs.WalkDir(os.DirFS(d.Path), ".", walk); err != nil {
+	if err := fs.WalkDir(os.DirFS(d.Path), start, walk); err != nil {
 		return nil, fmt.Errorf("listing source %q (%s): %w", d.Name, d.shown(), err)
 	}
 	slices.Sort(paths)

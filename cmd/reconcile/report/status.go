@@ -1,11 +1,8 @@
 package report
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
-	"strings"
 	"time"
 
 	"nomad-reconcile/reconcile"
@@ -103,7 +100,7 @@ func statusJobOf(j controller.Status) StatusJob {
 	out := StatusJob{
 		Namespace: namespace(j.ID), ID: j.ID.Name, File: j.File, Source: j.Source, Condition: j.Condition,
 		Reason: redactProse(j.Reason, j.ID.String(), j.ID.Name), Next: redactAll(j.Next), Since: when(j.Since), Looked: when(j.Looked),
-		Revision: revision(j.Revision), Policies: j.Revision.Policies, Version: j.Version, Findings: j.Findings, Running: j.Running, Queued: j.Queued,
+		Revision: j.Revision.Revision(), Policies: j.Revision.Policies, Version: j.Version, Findings: j.Findings, Running: j.Running, Queued: j.Queued,
 	}
 	if r := j.LastRun; r != nil {
 		out.LastRun = &lastRun{ID: r.ID, Kind: r.Kind, Result: string(r.Result), Reason: redactProse(r.Reason, j.ID.String(), j.ID.Name), Open: r.Open, Started: r.Started.UTC(), Ended: when(r.Ended)}
@@ -117,15 +114,6 @@ func when(t time.Time) *time.Time {
 		return nil
 	}
 	return new(t.UTC())
-}
-
-// revision tells whether two bases are of the same file, variables and policies.
-func revision(b history.Basis) string {
-	if b.File+b.Vars+b.Policies == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{b.File, b.Vars, b.Policies}, "\n")))
-	return hex.EncodeToString(sum[:])
 }
 
 // Only keeps the jobs that keep says, and counts them alone.

@@ -153,9 +153,10 @@ func (r *runner) event(t *api.Task, change func(*api.TaskState), e *api.TaskEven
 	}
 	a.ClientStatus, a.ClientDescription = clientStatus(a.TaskStates)
 	a.ModifyIndex, a.ModifyTime = s.next(), time.Now().UnixNano()
+	s.tellAlloc(a, allocationUpdated)
 	if s.ctx.Err() == nil {
 		s.watch(a)
-		s.settle(a.record)
+		s.settle(a.record, allocationUpdated)
 	}
 }
 
@@ -192,7 +193,7 @@ func (s *Server) ended(a *alloc) {
 	if delay, again := a.reschedule(); again && a.DesiredStatus == api.AllocDesiredStatusRun && a.ClientStatus == api.AllocClientStatusFailed {
 		a.again = s.after(delay, func() { s.replace(a) })
 	}
-	s.settle(a.record)
+	s.settle(a.record, allocationUpdated)
 }
 
 // reschedule tells whether a failed allocation may be placed again, and when.
@@ -222,11 +223,11 @@ func (s *Server) replace(a *alloc) {
 	d := rec.deploymentOf(j)
 	unwanted := *j.Stop || a.DesiredStatus != api.AllocDesiredStatusRun || groupOf(j, a.TaskGroup) == nil
 	if unwanted || d != nil && d.Status == api.DeploymentStatusFailed {
-		s.settle(rec)
+		s.settle(rec, evaluationUpdated)
 		return
 	}
 	s.stop(a, "")
-	e := s.evaluate(rec, s.next(), "alloc-failure")
+	e := s.evaluate(rec, s.next(), "alloc-failure", allocationUpdated)
 	i := slices.IndexFunc(rec.allocs, func(n *alloc) bool {
 		return n.EvalID == e.ID && n.TaskGroup == a.TaskGroup && n.slot == a.slot
 	})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +32,10 @@ func canonicalize(j *api.Job) {
 		for _, t := range g.Tasks {
 			canonicalizeTask(t)
 		}
-		implySignals(g)
+		if g.Scaling != nil {
+			g.Scaling.Target = map[string]string{"Namespace": *j.Namespace, "Job": *j.ID, "Group": *g.Name}
+		}
+		imply(g)
 	}
 }
 
@@ -49,22 +51,6 @@ func jobUpdate(has bool) *api.UpdateStrategy {
 		u.MaxParallel, u.Stagger = new(1), new(30*time.Second)
 	}
 	return u
-}
-
-// implySignals adds the constraint that a group gets for the signals it needs.
-func implySignals(g *api.TaskGroup) {
-	const attribute = "${attr.os.signals}"
-	var names []string
-	for _, t := range g.Tasks {
-		if t.KillSignal != "" && !slices.Contains(names, t.KillSignal) {
-			names = append(names, t.KillSignal)
-		}
-	}
-	if len(names) == 0 || slices.ContainsFunc(g.Constraints, func(c *api.Constraint) bool { return c.LTarget == attribute }) {
-		return
-	}
-	slices.Sort(names)
-	g.Constraints = append(g.Constraints, &api.Constraint{LTarget: attribute, Operand: "set_contains", RTarget: strings.Join(names, ",")})
 }
 
 func canonicalizeTask(t *api.Task) {

@@ -78,6 +78,7 @@ func (s *Server) deploy(rec *record, needs map[string]need) *deployment {
 		deadlines: map[string]*time.Timer{},
 	}
 	rec.deployments = append(rec.deployments, d)
+	s.tellDeployment(d, planResult)
 	for name := range groups {
 		s.progressed(rec, d, name)
 	}
@@ -118,10 +119,11 @@ func (s *Server) promote(rec *record, d *deployment) {
 		}
 	}
 	d.StatusDescription, d.ModifyIndex = running(rec.versions[0], d.TaskGroups), s.next()
+	s.tellDeployment(d, deploymentPromotion)
 	for name := range d.TaskGroups {
 		s.progressed(rec, d, name)
 	}
-	s.evaluate(rec, s.next(), "deployment-watcher")
+	s.evaluate(rec, s.next(), "deployment-watcher", deploymentPromotion)
 	s.advance(rec, d)
 }
 
@@ -153,12 +155,13 @@ func (s *Server) progressed(rec *record, d *deployment, group string) {
 }
 
 // end gives a deployment its last status.
-func (s *Server) end(d *deployment, status, why string) {
+func (s *Server) end(d *deployment, status, why, kind string) {
 	for _, t := range d.deadlines {
 		t.Stop()
 	}
 	d.Status, d.StatusDescription = status, why
 	d.ModifyIndex, d.ModifyTime = s.next(), time.Now().UnixNano()
+	s.tellDeployment(d, kind)
 }
 
 // retire cancels the deployments that the live job has overtaken.
@@ -168,9 +171,9 @@ func (s *Server) retire(rec *record) {
 		switch {
 		case d.Status != api.DeploymentStatusRunning:
 		case *j.Stop:
-			s.end(d, api.DeploymentStatusCancelled, "Cancelled because job is stopped")
+			s.end(d, api.DeploymentStatusCancelled, "Cancelled because job is stopped", planResult)
 		case d.JobSpecModifyIndex != *j.JobModifyIndex:
-			s.end(d, api.DeploymentStatusCancelled, "Cancelled due to newer version of job")
+			s.end(d, api.DeploymentStatusCancelled, "Cancelled due to newer version of job", planResult)
 		}
 	}
 }
@@ -182,8 +185,8 @@ func (s *Server) failed(rec *record, d *deployment, why string) {
 		revert = revert || st.AutoRevert && st.HealthyAllocs < st.DesiredTotal
 	}
 	if !revert {
-		s.end(d, api.DeploymentStatusFailed, why)
-		s.evaluate(rec, s.next(), "deployment-watcher")
+		s.end(d, api.DeploymentStatusFailed, why, deploymentUpdate)
+		s.evaluate(rec, s.next(), "deployment-watcher", deploymentUpdate)
 		return
 	}
 	stable := rec.stable()
@@ -196,11 +199,11 @@ func (s *Server) failed(rec *record, d *deployment, why string) {
 	default:
 		why += fmt.Sprintf(" - rolling back to job version %d", *stable.Version)
 	}
-	s.end(d, api.DeploymentStatusFailed, why)
+	s.end(d, api.DeploymentStatusFailed, why, deploymentUpdate)
 	if stable != nil {
-		s.store(rec, job.Clone(stable), nil)
+		s.store(rec, job.Clone(stable), nil, deploymentUpdate)
 	}
-	s.evaluate(rec, s.next(), "deployment-watcher")
+	s.evaluate(rec, s.next(), "deployment-watcher", deploymentUpdate)
 }
 
 // stable is the newest version that a deployment found healthy.
@@ -222,6 +225,7 @@ func (s *Server) track(a *alloc, d *deployment) {
 	a.DeploymentID, a.DeploymentStatus, a.canary = d.ID, nil, false
 	d.TaskGroups[a.TaskGroup].PlacedAllocs++
 	d.ModifyIndex = s.next()
+	s.tellDeployment(d, planResult)
 	u := groupOf(a.Job, a.TaskGroup).Update
 	a.deadline = s.after(*u.HealthyDeadline, func() {
 		s.unhealthy(a, fmt.Sprintf("Task not running for min_healthy_time of %v by healthy_deadline of %v", *u.MinHealthyTime, *u.HealthyDeadline))
@@ -301,6 +305,7 @@ func (s *Server) verdict(a *alloc, healthy bool) {
 	index, now := s.next(), time.Now()
 	a.ModifyIndex = index
 	a.DeploymentStatus = &api.AllocDeploymentStatus{Healthy: &healthy, Timestamp: now, ModifyIndex: index, Canary: a.canary}
+	s.tellAlloc(a, allocationUpdated)
 	rec := a.record
 	d := rec.deploymentOf(a.Job)
 	if d == nil || d.Status != api.DeploymentStatusRunning {
@@ -310,12 +315,14 @@ func (s *Server) verdict(a *alloc, healthy bool) {
 	d.ModifyIndex, d.ModifyTime = index, now.UnixNano()
 	if !healthy {
 		st.UnhealthyAllocs++
+		s.tellDeployment(d, allocationUpdated)
 		if _, again := a.reschedule(); st.ProgressDeadline == 0 || !again {
 			s.failed(rec, d, "Failed due to unhealthy allocations")
 		}
 		return
 	}
 	st.HealthyAllocs++
+	s.tellDeployment(d, allocationUpdated)
 	s.progressed(rec, d, a.TaskGroup)
 	s.advance(rec, d)
 }
@@ -341,13 +348,14 @@ func (s *Server) advance(rec *record, d *deployment) {
 	}
 	for _, st := range d.TaskGroups {
 		if st.HealthyAllocs < st.DesiredTotal {
-			s.evaluate(rec, s.next(), "deployment-watcher")
+			s.evaluate(rec, s.next(), "deployment-watcher", deploymentUpdate)
 			return
 		}
 	}
-	s.end(d, api.DeploymentStatusSuccessful, "Deployment completed successfully")
+	s.end(d, api.DeploymentStatusSuccessful, "Deployment completed successfully", deploymentUpdate)
 	j := rec.versions[0]
 	j.Stable, j.ModifyIndex = new(true), new(s.next())
+	s.tellJob(j, deploymentUpdate)
 }
 
 // routePromote promotes all canaries of a deployment.

@@ -26,6 +26,21 @@ func Forbidden(method, path string) Fault {
 	return Fault{Method: method, Path: path, Status: http.StatusForbidden, Text: "Permission denied"}
 }
 
+// CutStreams cuts the event streams and the followed logs that are open now.
+func (s *Server) CutStreams() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.cut)
+	s.cut = make(chan struct{})
+}
+
+// cuts is closed by the next CutStreams.
+func (s *Server) cuts() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut
+}
+
 type armed struct {
 	Fault
 	path *regexp.Regexp

@@ -23,7 +23,8 @@ type record struct {
 	allocs      []*alloc // in the order of their creation
 	deployments []*deployment
 	evaluations []*api.Evaluation
-	old         bool // of a Nomad whose system jobs have no deployments
+	children    []*record // that were launched from it
+	old         bool      // of a Nomad whose system jobs have no deployments
 }
 
 func (rec *record) live() (any, uint64) {
@@ -76,29 +77,68 @@ func (rec *record) listEvaluations() (any, uint64) {
 
 func (rec *record) stub() *api.JobListStub {
 	j := rec.versions[0]
-	summary := map[string]api.TaskGroupSummary{}
-	for _, g := range j.TaskGroups {
-		summary[*g.Name] = api.TaskGroupSummary{}
-	}
-	index := *j.ModifyIndex
-	for _, a := range rec.allocs {
-		g := summary[a.TaskGroup]
-		count := map[string]*int{"pending": &g.Starting, "running": &g.Running, "complete": &g.Complete, "failed": &g.Failed}
-		*count[a.ClientStatus]++
-		summary[a.TaskGroup] = g
-		index = max(index, a.ModifyIndex)
-	}
 	return &api.JobListStub{
 		ID: *j.ID, ParentID: value(j.ParentID), Name: *j.Name, Namespace: *j.Namespace,
 		Datacenters: j.Datacenters, Type: *j.Type, Priority: *j.Priority,
 		Periodic: j.IsPeriodic(), ParameterizedJob: j.IsParameterized(), Stop: *j.Stop,
-		Status: *j.Status, CreateIndex: *j.CreateIndex, ModifyIndex: *j.ModifyIndex,
+		Status: *j.Status, StatusDescription: value(j.StatusDescription), CreateIndex: *j.CreateIndex, ModifyIndex: *j.ModifyIndex,
 		JobModifyIndex: *j.JobModifyIndex, SubmitTime: *j.SubmitTime,
-		JobSummary: &api.JobSummary{
-			JobID: *j.ID, Namespace: *j.Namespace, Summary: summary,
-			Children: &api.JobChildrenSummary{}, CreateIndex: *j.CreateIndex, ModifyIndex: index,
-		},
+		JobSummary: rec.summary(),
 	}
+}
+
+// summary counts the allocations of every group that the job ever had, those that
+// have ended too.
+func (rec *record) summary() *api.JobSummary {
+	j := rec.versions[0]
+	out := &api.JobSummary{
+		JobID: *j.ID, Namespace: *j.Namespace, Summary: map[string]api.TaskGroupSummary{},
+		Children: rec.childrenSummary(), CreateIndex: *j.CreateIndex, ModifyIndex: *j.ModifyIndex,
+	}
+	for _, v := range rec.versions {
+		for _, g := range v.TaskGroups {
+			out.Summary[*g.Name] = api.TaskGroupSummary{Queued: rec.queued(*g.Name)}
+		}
+	}
+	for _, a := range rec.allocs {
+		g := out.Summary[a.TaskGroup]
+		switch a.ClientStatus {
+		case api.AllocClientStatusPending:
+			g.Starting++
+		case api.AllocClientStatusRunning:
+			g.Running++
+		case api.AllocClientStatusComplete:
+			g.Complete++
+		case api.AllocClientStatusFailed:
+			g.Failed++
+		}
+		out.Summary[a.TaskGroup] = g
+		out.ModifyIndex = max(out.ModifyIndex, a.ModifyIndex)
+	}
+	return out
+}
+
+// queued is what the last evaluation found no place for.
+func (rec *record) queued(group string) int {
+	if len(rec.evaluations) == 0 {
+		return 0
+	}
+	return rec.evaluations[len(rec.evaluations)-1].QueuedAllocations[group]
+}
+
+func (rec *record) childrenSummary() *api.JobChildrenSummary {
+	out := &api.JobChildrenSummary{}
+	for _, child := range rec.children {
+		switch *child.versions[0].Status {
+		case "pending":
+			out.Pending++
+		case "running":
+			out.Running++
+		default:
+			out.Dead++
+		}
+	}
+	return out
 }
 
 // register is the register call: it checks, makes a version where something
@@ -120,7 +160,7 @@ func (s *Server) register(req *api.JobRegisterRequest) (*api.JobRegisterResponse
 	}
 	changed := len(rec.versions) == 0 || !sameSpec(rec.versions[0], j)
 	if changed {
-		s.store(rec, j, req.Submission)
+		s.store(rec, j, req.Submission, jobRegistered)
 	}
 	live := rec.versions[0]
 	resp := &api.JobRegisterResponse{JobModifyIndex: *live.JobModifyIndex, QueryMeta: api.QueryMeta{LastIndex: s.index}}
@@ -128,11 +168,11 @@ func (s *Server) register(req *api.JobRegisterRequest) (*api.JobRegisterResponse
 		resp.JobModifyIndex = *live.ModifyIndex // Nomad's own inaccuracy
 	}
 	if !live.IsPeriodic() && !live.IsParameterized() {
-		at := *live.JobModifyIndex
+		at, kind := *live.JobModifyIndex, jobRegistered
 		if !changed {
-			at = s.next()
+			at, kind = s.next(), evaluationUpdated
 		}
-		resp.EvalID = s.evaluate(rec, at, "job-register").ID
+		resp.EvalID = s.evaluate(rec, at, "job-register", kind).ID
 		resp.EvalCreateIndex = at
 		resp.LastIndex = at
 	}
@@ -159,7 +199,7 @@ func enforce(rec *record, req *api.JobRegisterRequest) error {
 
 // store makes j the live job. Without a submission it inherits that of the version
 // which it carries.
-func (s *Server) store(rec *record, j *api.Job, sub *api.JobSubmission) {
+func (s *Server) store(rec *record, j *api.Job, sub *api.JobSubmission, kind string) {
 	index := s.next()
 	j.CreateIndex, j.ModifyIndex, j.JobModifyIndex = new(index), new(index), new(index)
 	j.SubmitTime, j.Stable = new(time.Now().UnixNano()), new(false)
@@ -183,7 +223,8 @@ func (s *Server) store(rec *record, j *api.Job, sub *api.JobSubmission) {
 	}
 	rec.versions = slices.Insert(rec.versions, 0, j)
 	rec.forget()
-	s.settle(rec)
+	s.tellJob(j, kind)
+	s.settle(rec, kind)
 }
 
 // forget drops the versions that Nomad would not keep.
@@ -198,7 +239,7 @@ func (rec *record) forget() {
 }
 
 // evaluate places and stops what the job needs, at once.
-func (s *Server) evaluate(rec *record, index uint64, trigger string) *api.Evaluation {
+func (s *Server) evaluate(rec *record, index uint64, trigger, kind string) *api.Evaluation {
 	j := rec.versions[0]
 	e := &api.Evaluation{
 		ID: uuid.NewString(), Namespace: *j.Namespace, JobID: *j.ID, Type: *j.Type,
@@ -211,23 +252,28 @@ func (s *Server) evaluate(rec *record, index uint64, trigger string) *api.Evalua
 	for _, g := range j.TaskGroups {
 		e.QueuedAllocations[*g.Name] = 0
 	}
+	s.tellEvaluation(e, kind)
 	s.reconcile(rec, e)
 	if d := rec.deploymentOf(j); d != nil {
 		e.DeploymentID = d.ID
-	} else if rec.stuck(j) {
-		e.DeploymentID = rec.deployments[len(rec.deployments)-1].ID
+	} else if n := len(rec.deployments); n > 0 && (*j.Stop || rec.stuck(j)) {
+		e.DeploymentID = rec.deployments[n-1].ID
 	}
 	e.ModifyIndex, e.ModifyTime = s.next(), time.Now().UnixNano()
-	s.settle(rec)
+	s.tellEvaluation(e, evaluationUpdated)
+	s.settle(rec, evaluationUpdated)
 	return e
 }
 
 // settle gives the job the status that its allocations make.
-func (s *Server) settle(rec *record) {
+func (s *Server) settle(rec *record, kind string) {
 	j := rec.versions[0]
 	if status := rec.status(); status != *j.Status {
 		j.Status = &status
 		j.ModifyIndex = new(s.next())
+		if s.jobs[job.ID{Namespace: *j.Namespace, Name: *j.ID}] == rec { // it may be purged
+			s.tellJob(j, kind)
+		}
 	}
 }
 

@@ -37,8 +37,9 @@ func (s *Server) routeLaunch(w http.ResponseWriter, r *http.Request, id job.ID, 
 	}
 	made := &record{submissions: map[uint64]*api.JobSubmission{}}
 	s.jobs[job.ID{Namespace: id.Namespace, Name: *child.ID}] = made
-	s.store(made, child, nil)
-	e := s.evaluate(made, *child.JobModifyIndex, "job-register")
+	rec.children = append(rec.children, made)
+	s.store(made, child, nil, jobRegistered)
+	e := s.evaluate(made, *child.JobModifyIndex, "job-register", jobRegistered)
 	return reply(w, api.JobDispatchResponse{
 		DispatchedJobID: *child.ID, EvalID: e.ID, EvalCreateIndex: e.CreateIndex, JobCreateIndex: *child.CreateIndex,
 	}, s.index)

@@ -84,7 +84,7 @@ func (s *Server) routeLogs(w http.ResponseWriter, r *http.Request, allocID strin
 		return err
 	}
 	offset, _ := strconv.ParseInt(q.Get("offset"), 10, 64)
-	out := &frames{w: w, file: "alloc/logs/" + filepath.Base(l.path), plain: q.Get("plain") == "true"}
+	out := &frames{w: w, cut: s.cuts(), file: "alloc/logs/" + filepath.Base(l.path), plain: q.Get("plain") == "true"}
 	w.Header().Set("Content-Type", "application/json")
 	if out.plain {
 		w.Header().Set("Content-Type", "text/plain")
@@ -126,6 +126,7 @@ func (s *Server) findLog(allocID, task, stream string) (*log, error) {
 // frames writes pieces of a log in the form that was asked for.
 type frames struct {
 	w     http.ResponseWriter
+	cut   <-chan struct{}
 	file  string
 	plain bool
 }
@@ -161,6 +162,8 @@ func (f *frames) follow(r *http.Request, l *log, at int64) error {
 		case <-grown:
 		case <-beat.C:
 			f.send(nil, 0)
+		case <-f.cut:
+			panic(http.ErrAbortHandler)
 		case <-r.Context().Done():
 			return nil
 		}

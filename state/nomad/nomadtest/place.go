@@ -196,6 +196,7 @@ func (s *Server) fulfil(rec *record, g *api.TaskGroup, n need, d *deployment, e 
 		a.Job = rec.versions[0]
 		a.EvalID = e.ID
 		a.ModifyIndex = s.next()
+		s.tellAlloc(a, planResult)
 		s.track(a, d)
 	}
 	if asked := memoryOf(g); asked > nodeMemory && len(n.place)+len(n.destroy)+len(n.canary) > 0 {
@@ -251,6 +252,7 @@ func (s *Server) block(rec *record, g *api.TaskGroup, n need, e *api.Evaluation)
 		b.ModifyIndex = b.CreateIndex
 		e.BlockedEval, s.evaluations[b.ID] = b.ID, &b
 		rec.evaluations = append(rec.evaluations, &b)
+		s.tellEvaluation(&b, evaluationUpdated)
 	}
 }
 
@@ -258,6 +260,7 @@ func (s *Server) block(rec *record, g *api.TaskGroup, n need, e *api.Evaluation)
 func (s *Server) stop(a *alloc, why string) {
 	a.DesiredStatus, a.DesiredDescription = api.AllocDesiredStatusStop, why
 	a.ModifyIndex, a.ModifyTime = s.next(), time.Now().UnixNano()
+	s.tellAlloc(a, planResult)
 	stopTimers(a)
 	a.cancel()
 }
@@ -292,6 +295,7 @@ func (s *Server) place(rec *record, g *api.TaskGroup, slot int, before *alloc, d
 	rec.allocs = append(rec.allocs, a)
 	s.allocs[a.ID] = a
 	s.track(a, d)
+	s.tellAlloc(a, planResult)
 	s.start(a, j, g)
 	return a
 }

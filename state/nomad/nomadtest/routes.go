@@ -59,6 +59,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return s.routeParse(w, r)
 	case strings.HasPrefix(path, "/v1/job/"):
 		return s.routeJob(w, r, strings.TrimPrefix(path, "/v1/job/"))
+	case path == "/v1/event/stream":
+		return s.routeEvents(w, r)
+	case path == "/v1/deployments":
+		return s.query(w, r, func() (any, uint64, error) { return s.listDeployments(r), s.index, nil })
 	case strings.HasPrefix(path, "/v1/deployment/promote/") && write:
 		return s.routePromote(w, strings.TrimPrefix(path, "/v1/deployment/promote/"))
 	case strings.HasPrefix(path, "/v1/evaluation/"):
@@ -106,6 +110,10 @@ func (s *Server) routeJob(w http.ResponseWriter, r *http.Request, name string) e
 		}
 	}
 	switch verb {
+	case "":
+		if r.Method == http.MethodDelete {
+			return s.routeDeregister(w, r, job.ID{Namespace: namespaceOf(r), Name: name})
+		}
 	case "/dispatch", "/periodic/force":
 		return s.routeLaunch(w, r, job.ID{Namespace: namespaceOf(r), Name: name}, verb)
 	case "/plan":
@@ -145,12 +153,12 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, get func() (any, 
 			return err
 		}
 		if index > past {
-			return reply(w, json.RawMessage(body), index)
+			return send(w, body, index)
 		}
 		select {
 		case <-moved:
 		case <-over.C:
-			return reply(w, json.RawMessage(body), index)
+			return send(w, body, index)
 		case <-r.Context().Done():
 			return r.Context().Err()
 		}
@@ -172,6 +180,10 @@ func reply(w http.ResponseWriter, out any, index uint64) error {
 	if err != nil {
 		return err
 	}
+	return send(w, body, index)
+}
+
+func send(w http.ResponseWriter, body []byte, index uint64) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Nomad-Index", strconv.FormatUint(index, 10))
@@ -206,6 +218,41 @@ func (s *Server) routeRegister(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return reply(w, resp, resp.LastIndex)
+}
+
+// routeDeregister stops a job as `nomad job stop` does, which checks no index; with
+// purge it is forgotten too.
+func (s *Server) routeDeregister(w http.ResponseWriter, r *http.Request, id job.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec := s.jobs[id]
+	if rec == nil {
+		return refuse(http.StatusNotFound, "job not found")
+	}
+	if r.URL.Query().Get("purge") == "true" {
+		s.purge(id, rec)
+	} else {
+		stopped := job.Clone(rec.versions[0])
+		stopped.Stop = new(true)
+		s.store(rec, stopped, nil, jobDeregistered)
+	}
+	resp := api.JobDeregisterResponse{JobModifyIndex: s.index}
+	if live := rec.versions[0]; !live.IsPeriodic() && !live.IsParameterized() {
+		resp.EvalCreateIndex = s.index
+		resp.EvalID = s.evaluate(rec, s.index, "job-deregister", jobDeregistered).ID
+	}
+	return reply(w, resp, s.index)
+}
+
+// purge leaves nothing of a job but what still runs, which is told to stop.
+func (s *Server) purge(id job.ID, rec *record) {
+	live := rec.versions[0]
+	live.Stop, live.ModifyIndex = new(true), new(s.next())
+	delete(s.jobs, id)
+	s.tell(event{
+		Topic: "Job", Type: jobDeregistered, Key: id.Name, Namespace: id.Namespace,
+		payload: func() any { return map[string]any{"Job": live, "Deleted": true} },
+	})
 }
 
 func (s *Server) routePlan(w http.ResponseWriter, r *http.Request) error {
@@ -272,6 +319,23 @@ func (s *Server) listJobs(ns string) []*api.JobListStub {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.ID, b.ID))
 	})
 	return stubs
+}
+
+// listDeployments are those of a namespace, or of all; as many as a page may have.
+func (s *Server) listDeployments(r *http.Request) []*api.Deployment {
+	ns, list := namespaceOf(r), []*api.Deployment{}
+	most, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
+	for id, rec := range s.jobs {
+		for _, d := range rec.deployments {
+			if most > 0 && len(list) == most {
+				return list
+			}
+			if ns == "*" || ns == id.Namespace {
+				list = append(list, d.Deployment)
+			}
+		}
+	}
+	return list
 }
 
 func (s *Server) evaluation(id string) (any, uint64, error) {

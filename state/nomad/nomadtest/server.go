@@ -30,6 +30,9 @@ type Options struct {
 	PATH string
 	// Namespaces exist besides "default".
 	Namespaces []string
+	// Heartbeat is how often an event stream says that it is there; 0 is Nomad's 30
+	// seconds.
+	Heartbeat time.Duration
 	// NoSystemDeployments is Nomad before 1.11.
 	NoSystemDeployments bool
 }
@@ -51,6 +54,8 @@ type Server struct {
 	allocs      map[string]*alloc
 	evaluations map[string]*api.Evaluation
 	faults      []*armed
+	news        news
+	cut         chan struct{} // closed and renewed by CutStreams
 }
 
 // Start serves on a free port of the loopback interface.
@@ -66,6 +71,8 @@ func Start(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, dir: dir, listener: listener, index: 1,
 		moved:       make(chan struct{}),
+		cut:         make(chan struct{}),
+		news:        newNews(),
 		jobs:        map[job.ID]*record{},
 		allocs:      map[string]*alloc{},
 		evaluations: map[string]*api.Evaluation{},

@@ -3,8 +3,13 @@ package nomadtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -194,6 +199,89 @@ func TestRescheduling(t *testing.T) {
 	}
 	if old.NextAllocation != next.ID || old.DesiredStatus != "stop" || len(next.RescheduleTracker.Events) != 1 {
 		t.Errorf("rescheduled %+v as %+v", old, next)
+	}
+}
+
+// Tasks of the mock_driver need no process, and end as they are told to.
+func TestMockDriver(t *testing.T) {
+	t.Parallel()
+	_, c := start(t, nomadtest.Options{})
+	for name, tc := range map[string]struct {
+		config map[string]any
+		status string
+	}{
+		"stays":   {map[string]any{}, "running"},
+		"ends":    {map[string]any{"run_for": "1ms"}, "complete"},
+		"fails":   {map[string]any{"run_for": "1ms", "exit_code": 3}, "failed"},
+		"no time": {map[string]any{"run_for": "soon"}, "running"},
+	} {
+		id := strings.ReplaceAll(name, " ", "-")
+		j := shell(id, "")
+		j.Type, j.TaskGroups[0].Tasks[0].Driver, j.TaskGroups[0].Tasks[0].Config = new("batch"), "mock_driver", tc.config
+		j.TaskGroups[0].ReschedulePolicy = &api.ReschedulePolicy{Attempts: new(0), Unlimited: new(false)}
+		if _, err := c.Register(t.Context(), j, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		allocs := awaitAllocs(t, c, id, client(tc.status))
+		if events := allocs[0].TaskStates["t"].Events; name == "fails" && !slices.ContainsFunc(events, func(e *api.TaskEvent) bool { return e.ExitCode == 3 }) {
+			t.Errorf("%s: no event has exit code 3", name)
+		}
+	}
+}
+
+// An operator stops and purges a job without a look at its index; streams tell, and end
+// on demand.
+func TestDeregisterAndCutStreams(t *testing.T) {
+	t.Parallel()
+	srv, c := start(t, nomadtest.Options{Heartbeat: 5 * time.Millisecond})
+	id := job.ID{Namespace: "default", Name: "gone/by@hand"}
+	if _, err := c.Register(t.Context(), shell(id.Name, "exec sleep 100"), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	a := awaitAllocs(t, c, id.Name, client("running"))[0]
+	logs, err := c.Logs(t.Context(), a.ID, "t", "stdout", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	deregister(t, srv, id, false)
+	awaitAllocs(t, c, id.Name, client("complete"))
+	if live, err := c.Job(t.Context(), id); err != nil || !*live.Stop || *live.Version != 1 {
+		t.Errorf("after a stop: %+v, %v", live, err)
+	}
+	told := false
+	err = c.Follow(t.Context(), []string{"*"}, 0, func(b nomad.Batch) {
+		switch {
+		case b.Opened:
+			go deregister(t, srv, id, true)
+		case told && len(b.Jobs) == 0: // a heartbeat
+			srv.CutStreams()
+		case slices.Contains(b.Jobs, id):
+			_, err := c.Job(t.Context(), id)
+			told = errors.Is(err, nomad.ErrNotFound)
+		}
+	})
+	if !errors.Is(err, nomad.ErrUnreachable) {
+		t.Errorf("following: %v, want a cut", err)
+	}
+	if _, err := io.ReadAll(logs); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the log: %v, want a cut", err)
+	}
+}
+
+func deregister(t *testing.T, srv *nomadtest.Server, id job.ID, purge bool) {
+	req, err := http.NewRequest(http.MethodDelete, fmt.Sprintf("%s/v1/job/%s?purge=%t", srv.URL(), url.PathEscape(id.Name), purge), nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("deregistering: %s", resp.Status)
 	}
 }
 

@@ -132,12 +132,34 @@ func (r *runner) attempt(ctx context.Context, t *api.Task) bool {
 	return r.terminated(t, cmd.ProcessState)
 }
 
-// pretend is a task of a driver that this Nomad does not have.
+// pretend is a task without a process: of a driver that this Nomad does not have, or
+// of Nomad's own mock_driver, which ends after run_for with exit_code.
 func (r *runner) pretend(ctx context.Context, t *api.Task) bool {
 	r.started(t)
-	<-ctx.Done()
-	r.killing(t)
-	return false
+	var over <-chan time.Time // never, if it is nil
+	if d := runFor(t); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		r.killing(t)
+		return false
+	case <-over:
+		code, _ := t.Config["exit_code"].(float64)
+		return r.exited(t, int(code), 0)
+	}
+}
+
+// runFor is 0 for a task that runs until it is told to stop.
+func runFor(t *api.Task) time.Duration {
+	text, _ := t.Config["run_for"].(string)
+	d, err := time.ParseDuration(text)
+	if t.Driver != "mock_driver" || err != nil {
+		return 0
+	}
+	return d
 }
 
 func (r *runner) started(t *api.Task) {
@@ -172,6 +194,10 @@ func (r *runner) terminated(t *api.Task, end *os.ProcessState) bool {
 		signal = int(ws.Signal())
 		code = 128 + signal
 	}
+	return r.exited(t, code, signal)
+}
+
+func (r *runner) exited(t *api.Task, code, signal int) bool {
 	text := fmt.Sprintf("Exit Code: %d", code)
 	if signal != 0 {
 		text += fmt.Sprintf(", Signal: %d", signal)

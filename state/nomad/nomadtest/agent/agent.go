@@ -24,6 +24,7 @@ type Options struct {
 	Dir        string   // for its configuration, data and log; it stays
 	PATH       string   // of the agent, and so of raw_exec tasks
 	Namespaces []string // made besides "default"
+	Config     string   // more of its configuration
 }
 
 // Agent is a running agent.
@@ -63,6 +64,9 @@ func Start(opts Options) (*Agent, error) {
 	}
 	text := fmt.Sprintf(config, a.ports[0], a.ports[1], a.ports[2])
 	if err := os.WriteFile(a.file("agent.hcl"), []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(a.file("more.hcl"), []byte(opts.Config), 0o600); err != nil {
 		return nil, err
 	}
 	if err := a.run(); err != nil {
@@ -109,7 +113,7 @@ func (a *Agent) file(name string) string { return filepath.Join(a.opts.Dir, name
 func (a *Agent) client() (*api.Client, error) { return api.NewClient(&api.Config{Address: a.URL()}) }
 
 func (a *Agent) run() error {
-	a.cmd = exec.Command(a.opts.Binary, "agent", "-config", a.file("agent.hcl"), "-data-dir", a.file("data"))
+	a.cmd = exec.Command(a.opts.Binary, "agent", "-config", a.file("agent.hcl"), "-config", a.file("more.hcl"), "-data-dir", a.file("data"))
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
 	a.cmd.Env = []string{"PATH=" + a.opts.PATH, "HOME=" + a.opts.Dir}
 	if err := a.cmd.Start(); err != nil {

@@ -1,0 +1,3 @@
+calm {
+  window = "daily 00:00-24:00"
+}

@@ -1,0 +1,3 @@
+calm {
+  window = "Daily 09:00-17:00"
+}

@@ -1,0 +1,3 @@
+calm {
+  window = ""
+}

@@ -1,0 +1,3 @@
+calm {
+  window = "Mon-Fri 24:00-06:00"
+}

@@ -1,0 +1,3 @@
+calm {
+  window = "Mon-Fri 9AM-5PM"
+}

@@ -1,0 +1,3 @@
+calm {
+  window = "Mon-Fri 9:00-17:00"
+}

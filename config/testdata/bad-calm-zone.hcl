@@ -1,0 +1,3 @@
+calm {
+  window = "Mon-Fri 09:00-17:00 CEST"
+}

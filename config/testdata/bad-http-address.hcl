@@ -1,0 +1,3 @@
+http {
+  address = "9464"
+}

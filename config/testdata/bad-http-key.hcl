@@ -1,0 +1,4 @@
+http {
+  address = "127.0.0.1:9464"
+  token   = "secret"
+}

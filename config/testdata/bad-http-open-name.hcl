@@ -1,0 +1,4 @@
+http {
+  address = "reconcile.example.com:9464"
+  pprof   = true
+}

@@ -1,0 +1,3 @@
+http {
+  address = "127.0.0.1:metrics"
+}

@@ -1,0 +1,3 @@
+http {
+  pprof = true
+}

@@ -1,0 +1,1 @@
+shutdown = "0s"

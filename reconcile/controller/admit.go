@@ -1,0 +1,194 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"nomad-reconcile/reconcile"
+	"nomad-reconcile/state/history"
+	"nomad-reconcile/state/job"
+)
+
+// pass is what may be changed in one go: from a full pass, or from a moment in which
+// files moved, to the next such moment. What Nomad tells of meanwhile belongs to it.
+type pass struct {
+	batch   int  // of what is pushed now
+	left    int  // jobs that may still be changed
+	full    bool // those that limits.max_changes has kept back get their turn
+	stirred bool // something was looked at since all was last worked through
+}
+
+// candidate is a job with something to do.
+type candidate struct {
+	plan  reconcile.Plan
+	batch int
+}
+
+func (a *Agent) newPass(full bool) {
+	a.pass = pass{batch: a.pass.batch + 1, left: a.setup.MaxChanges, full: full, stirred: true}
+}
+
+// startRuns begins changes in the order of the jobs, when all is known that moved
+// together with them: so the order is the same every time, and what two files declare
+// is not taken for one.
+func (a *Agent) startRuns(ctx context.Context) {
+	a.startOpen(ctx)
+	if len(a.todo) == 0 || a.calm() {
+		return
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(a.todo), job.ID.Compare) {
+		c := a.todo[id]
+		switch {
+		case a.running >= max(a.setup.Concurrency, 1), a.queue.open(c.batch):
+			return
+		case a.isRunning(id):
+			continue
+		case a.queue.soon(key{id: id}): // it is looked at again first, and keeps its place
+			return
+		case a.pass.left == 0:
+			a.postpone(id)
+			continue
+		}
+		if c.plan.Will(reconcile.Register) && !a.mayRegister(id) {
+			continue
+		}
+		delete(a.todo, id)
+		a.pass.left--
+		a.start(ctx, id, c)
+	}
+}
+
+func (a *Agent) isRunning(id job.ID) bool { return a.jobs[id] != nil && a.jobs[id].status.Running }
+
+// mayRegister lets one job prove a new revision of the policies before the others
+// follow. Edits of files alone prove nothing, and need no proof.
+func (a *Agent) mayRegister(id job.ID) bool {
+	if a.trial == nil {
+		trial, err := a.setup.Planner.Trial()
+		if err != nil && a.told.anew("trial", err.Error()) {
+			a.Log.Error(err, "not known whether the policies have proved themselves")
+		}
+		a.trial = &trial
+	}
+	switch {
+	case a.trial.Proven:
+		return true
+	case a.trial.Paused != nil: // planned before that was known
+		delete(a.todo, id)
+		a.push(id)
+		return false
+	case a.trying:
+		return false
+	}
+	a.trying = true
+	return true
+}
+
+// proved notes what the run of a first job says of the policies.
+func (a *Agent) proved(run history.Run) {
+	a.trying = false
+	if run.ID == "" || a.trial == nil {
+		return
+	}
+	switch {
+	case run.Result == history.Converged:
+		a.trial.Proven = true
+	case run.Open || run.FailedGate():
+		waiting := 0
+		for id, c := range a.todo {
+			if c.plan.Will(reconcile.Register) {
+				waiting++
+				a.push(id)
+			}
+		}
+		if !run.Open {
+			a.trial.Paused = &run
+		}
+		a.Log.Info("the first run under this revision of the policies has not converged: the others wait", "job", run.Job.String(), "run", run.ID, "waiting", waiting)
+	}
+}
+
+// postpone keeps a change for the next full pass.
+func (a *Agent) postpone(id job.ID) {
+	delete(a.todo, id)
+	if k := a.jobs[id]; k != nil {
+		k.passed = a.pass.batch
+		k.status.Next = append([]string{fmt.Sprintf("waits for the next full pass: limits.max_changes = %d is reached; or: reconcile apply %s", a.setup.MaxChanges, id)}, k.status.Next...)
+	}
+	a.changed()
+}
+
+// refill gives changes that were kept back their turn: in a full pass all of them, in
+// any other those of this pass, where a run has changed nothing after all.
+func (a *Agent) refill() {
+	room := a.pass.left - len(a.todo)
+	if room <= 0 {
+		return
+	}
+	var kept []job.ID
+	for id, k := range a.jobs {
+		if k.passed != 0 && (a.pass.full || k.passed == a.pass.batch) {
+			kept = append(kept, id)
+		}
+	}
+	slices.SortFunc(kept, job.ID.Compare)
+	for _, id := range kept[:min(room, len(kept))] {
+		a.jobs[id].passed = 0
+		a.push(id)
+	}
+}
+
+// tellWaiting says once what limits.max_changes keeps back.
+func (a *Agent) tellWaiting() {
+	waiting := 0
+	for _, k := range a.jobs {
+		if k.passed != 0 {
+			waiting++
+		}
+	}
+	a.facts.Waiting = waiting
+	if a.told.anew("max_changes", fmt.Sprint(waiting)) && waiting > 0 {
+		a.Log.Info("limits.max_changes reached: the rest waits for the next pass, or for `reconcile apply`", "max_changes", a.setup.MaxChanges, "waiting", waiting)
+	}
+}
+
+// calm puts off all that is to be done until the window of calm ends.
+func (a *Agent) calm() bool {
+	if a.setup.Calm == nil {
+		return false
+	}
+	until, calm := a.setup.Calm(a.now())
+	if !calm {
+		return false
+	}
+	if a.facts.Calm = until; a.told.anew("calm", until.String()) {
+		a.Log.Info("calm: nothing is changed until the window ends", "until", until, "waiting", len(a.todo))
+	}
+	for id := range a.todo {
+		if k := a.jobs[id]; k != nil {
+			k.calm = true
+			k.status.Next = append([]string{fmt.Sprintf("waits until the window of calm ends, %s; or: reconcile apply %s", until.Format("Mon 15:04"), id)}, k.status.Next...)
+		}
+		delete(a.todo, id)
+	}
+	a.changed()
+	return true
+}
+
+// calmEnded looks again at what the calm has put off.
+func (a *Agent) calmEnded() {
+	if a.facts.Calm.IsZero() || a.now().Before(a.facts.Calm) {
+		return
+	}
+	a.facts.Calm = time.Time{}
+	a.newPass(true)
+	for id, k := range a.jobs {
+		if k.calm {
+			k.calm = false
+			a.push(id)
+		}
+	}
+}
