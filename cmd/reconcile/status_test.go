@@ -96,7 +96,7 @@ func place(t *testing.T, agent server.Agent) (config string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		h := server.New(agent, agentDocuments(), server.Options{Trusted: true})
+		h := server.New(agent, encoders(), server.Options{Trusted: true})
 		ended <- server.Serve(ctx, l, h, time.Second, logr.Discard())
 	}()
 	t.Cleanup(func() {
@@ -407,7 +407,7 @@ func TestReadmeListsEveryEndpoint(t *testing.T) {
 		told = append(told, m[1])
 	}
 	slices.Sort(told)
-	h := server.New(newPuppet(), agentDocuments(), server.Options{Trusted: true, Pprof: true, Metrics: http.NotFoundHandler()})
+	h := server.New(newPuppet(), encoders(), server.Options{Trusted: true, Pprof: true, Metrics: http.NotFoundHandler()})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
 	var problem report.Problem
