@@ -49,6 +49,10 @@ func worstFirst(jobs []StatusJob) []StatusJob {
 }
 
 func (p *page) statusTotal(d Status) {
+	if len(d.Jobs) == 0 && !d.Agent.Knows() {
+		p.para(0, "", "", "Status: nothing has been looked at yet.")
+		return
+	}
 	if len(d.Jobs) == 0 {
 		p.para(0, "", "", "Status: no jobs. No job file and no live job matches; look at the `source` blocks of reconcile.hcl.")
 		return
