@@ -183,9 +183,15 @@ func (r *run) snapshot(ctx context.Context, p Plan) error {
 	return nil
 }
 
+// relies reports whether what the plan has read of the live job is taken for what it is
+// now.
+func (r *run) relies(p Plan) bool {
+	return r.Kind == AgentKind && !p.change.at.IsZero() && r.Clock().Sub(p.change.at) <= young
+}
+
 func (r *run) liveNow(ctx context.Context, p Plan) (*Live, error) {
 	seen := p.change.live
-	if p.change.at.IsZero() || r.Clock().Sub(p.change.at) > young {
+	if !r.relies(p) {
 		return ReadLive(ctx, r.Nomad, r.id)
 	}
 	if seen == nil {
@@ -222,7 +228,7 @@ func (r *run) refused(ctx context.Context, p Plan) (string, error) {
 			r.parses.Store(key, r.Clock())
 		}
 	}
-	if r.next.Job == nil || p.change.admitted && r.Clock().Sub(p.change.at) <= young {
+	if r.next.Job == nil || p.change.admitted && r.relies(p) {
 		return "", nil
 	}
 	_, err := r.Nomad.Plan(ctx, r.next.Job)

@@ -111,9 +111,6 @@ type loader struct {
 
 func (l *loader) open() (*session, error) {
 	s, err := l.in.open(wants{config: l.file}, true)
-	if errors.Is(err, errShown) {
-		return nil, fmt.Errorf("%s, a policy or a variable file has mistakes; they are printed above", l.file)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +131,9 @@ func (l *loader) open() (*session, error) {
 
 func (l *loader) load() (controller.Setup, error) {
 	s, err := l.open()
+	if errors.Is(err, errShown) {
+		err = fmt.Errorf("%s, a policy or a variable file has mistakes; they are printed above", l.file)
+	}
 	if err != nil {
 		return controller.Setup{}, err
 	}

@@ -90,7 +90,7 @@ func (a *agentAt) explained(ctx context.Context, err error) error {
 		return errNoAgent
 	case errors.Is(err, fs.ErrPermission):
 		who := ownerOf(a.socket)
-		return fmt.Errorf("%s is for %s alone, who runs the agent: ask as they do, with `sudo -u %s reconcile ...`, or over http.address of reconcile.hcl", a.socket, who, who)
+		return fmt.Errorf("%s is for %s alone: ask as they do, with `sudo -u %s reconcile status`, or over http.address of reconcile.hcl", a.socket, who, who)
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("the agent at %s does not answer within %s; look at its log, and restart it", a.socket, answerTime)
 	}

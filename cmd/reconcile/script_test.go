@@ -299,6 +299,8 @@ var varying = []struct {
 	{regexp.MustCompile(`policies( +)[0-9a-f]{64}`), "policies${1}REVISION"},
 	{regexp.MustCompile(`policies revision [0-9a-f]{8}\b`), "policies revision REVISION"},
 	{regexp.MustCompile(`(?m)^time=\S+ `), ""},
+	{regexp.MustCompile(`(?m) took=\S+$`), " took=TIME"},
+	{regexp.MustCompile(`msg=loaded revision=\w+`), "msg=loaded revision=REVISION"},
 	{regexp.MustCompile(`(?m)(just now|\d+[smhd] ago)( +|$)`), "AGO  "},
 	{regexp.MustCompile(`WHEN +`), "WHEN  "},
 	{regexp.MustCompile(`index \d+, now \d+`), "index N, now M"},

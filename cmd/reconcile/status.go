@@ -169,6 +169,9 @@ func named(arg string) ([]string, error) {
 }
 
 func unknownToAgent(arg string, d report.Status) error {
+	if !d.Agent.Knows() {
+		return fmt.Errorf("the agent has not come to a job %q yet: its first pass is under way; `reconcile status -watch` shows how far it is", arg)
+	}
 	var names []string
 	for _, j := range d.Jobs {
 		names = append(names, job.ID{Namespace: j.Namespace, Name: j.ID}.String())

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +22,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 
+	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/reconcile/controller"
 	"nomad-reconcile/reconcile/controller/server"
@@ -92,7 +96,7 @@ func place(t *testing.T, agent server.Agent) (config string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		h := server.New(agent, agentDocuments(), server.Options{Trusted: true})
+		h := server.New(agent, encoders(), server.Options{Trusted: true})
 		ended <- server.Serve(ctx, l, h, time.Second, logr.Discard())
 	}()
 	t.Cleanup(func() {
@@ -196,6 +200,16 @@ func TestStatusJSONIsTheAgents(t *testing.T) {
 	}
 }
 
+// Before its first pass is done, nobody can say that there is no such job.
+func TestStatusTooEarly(t *testing.T) {
+	t.Parallel()
+	p := newPuppet()
+	p.set(func(o *controller.Overview) { o.Ready, o.Left = false, 3 })
+	if _, stderr, code := call("status", "wbe", "-config", place(t, p)); code != exitError || !strings.Contains(stderr, "has not come to a job \"wbe\" yet") {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
 // An agent that cannot tell is an error, whatever the jobs were.
 func TestStatusOfBlindAgent(t *testing.T) {
 	t.Parallel()
@@ -213,10 +227,12 @@ func TestStatusOfAnother(t *testing.T) {
 		t.Skip("everything is root's to read")
 	}
 	config := place(t, newPuppet())
-	if err := os.Chmod(filepath.Join(filepath.Dir(config), ".reconcile"), 0o000); err != nil {
+	state := filepath.Join(filepath.Dir(config), ".reconcile")
+	if err := os.Chmod(state, 0o000); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := call("status", "-config", config); code != exitError || !strings.Contains(stderr, " alone, who runs the agent: ask as they do, with `sudo -u ") {
+	t.Cleanup(func() { _ = os.Chmod(state, 0o700) })
+	if _, stderr, code := call("status", "-config", config); code != exitError || !strings.Contains(stderr, " alone: ask as they do, with `sudo -u ") {
 		t.Errorf("%d %s", code, stderr)
 	}
 }
@@ -230,7 +246,7 @@ func TestExplained(t *testing.T) {
 	}{
 		{syscall.ENOENT, "no agent is running"},
 		{fmt.Errorf("dial: %w", syscall.ECONNREFUSED), "no agent is running"},
-		{syscall.EACCES, "/nowhere/agent.sock is for root alone, who runs the agent: ask as they do, with `sudo -u root reconcile ...`, or over http.address of reconcile.hcl"},
+		{syscall.EACCES, "/nowhere/agent.sock is for root alone: ask as they do, with `sudo -u root reconcile status`, or over http.address of reconcile.hcl"},
 		{io.EOF, "asking the agent at /nowhere/agent.sock: EOF"},
 	} {
 		if got := a.explained(t.Context(), tt.err).Error(); got != tt.want {
@@ -357,5 +373,48 @@ func TestFitting(t *testing.T) {
 	want := []string{"a", "... and 2 more lines, for a taller terminal", "d"}
 	if d := cmp.Diff(want, fitting(all, 3)); d != "" {
 		t.Error(d)
+	}
+}
+
+// README.md shows a status as the code writes it, and lists every endpoint.
+func TestReadmeShowsTheStatus(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "### status as JSON\n")
+	_, after, _ = strings.Cut(after, "```json\n")
+	shown, _, _ := strings.Cut(after, "```\n")
+	var doc report.Status
+	var again bytes.Buffer
+	if err := errors.Join(json.Unmarshal([]byte(shown), &doc), report.StatusJSON(&again, doc)); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(again.String(), shown); d != "" { // a field that is not ours is gone
+		t.Error(d)
+	}
+}
+
+func TestReadmeListsEveryEndpoint(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(?:GET|POST) ([^`?]+)").FindAllStringSubmatch(string(text), -1) {
+		told = append(told, m[1])
+	}
+	slices.Sort(told)
+	h := server.New(newPuppet(), encoders(), server.Options{Trusted: true, Pprof: true, Metrics: http.NotFoundHandler()})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+	var problem report.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("ask for one of "+strings.Join(told, ", "), problem.Next); d != "" {
+		t.Errorf("README.md and the agent differ:\n%s", d)
 	}
 }

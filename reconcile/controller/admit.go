@@ -44,7 +44,7 @@ func (a *Agent) startRuns(ctx context.Context) {
 		switch {
 		case a.running >= max(a.setup.Concurrency, 1), a.queue.open(c.batch):
 			return
-		case a.isRunning(id):
+		case a.isRunning(id), a.jobs[id] != nil && a.now().Before(a.jobs[id].notBefore):
 			continue
 		case a.queue.soon(key{id: id}): // it is looked at again first, and keeps its place
 			return

@@ -70,13 +70,15 @@ type Agent struct {
 	Log     logr.Logger
 	Metrics *Metrics     // nil: nobody asks for them
 	Tell    func(string) // is told in a few words what the agent does; may be nil
-	Ready   func()       // called once when the first pass is done; may be nil
+	Ready   func()       // called once when all is loaded and the loop begins; may be nil
 
 	loadAgain atomic.Bool
 	serial    atomic.Uint64
 	stepped   atomic.Int64 // when the loop last moved, in Unix nanoseconds
 	woken     chan struct{}
 	once      sync.Once
+	started   chan struct{} // closed when there is a list of Nomad's that events follow
+	hasList   sync.Once
 
 	mu      sync.Mutex // guards all below; nothing that waits is done under it
 	setup   Setup
@@ -123,6 +125,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	runs, park := context.WithCancel(context.WithoutCancel(ctx))
 	defer park()
 	a.Log.Info("started", "interval", setup.Interval.String(), "watching", slices.Concat(setup.Trees, setup.Policies, setup.Files))
+	if a.Ready != nil {
+		a.Ready()
+	}
 	a.fullPass()
 	a.loop(ctx, runs, w)
 	a.end(park)
@@ -135,7 +140,7 @@ const (
 )
 
 func (a *Agent) init() {
-	a.once.Do(func() { a.woken = make(chan struct{}, 1) })
+	a.once.Do(func() { a.woken, a.started = make(chan struct{}, 1), make(chan struct{}) })
 }
 
 // begin takes the first setup.
@@ -249,6 +254,11 @@ func (a *Agent) wakeAt() time.Time {
 	soonest(a.setup.Expires)
 	for _, s := range a.held {
 		soonest(s.Until)
+	}
+	for id := range a.todo {
+		if k := a.jobs[id]; k != nil {
+			soonest(k.notBefore)
+		}
 	}
 	return next
 }
@@ -436,10 +446,7 @@ func (a *Agent) renew() {
 	a.newPass(true)
 	moved, err := a.catalog.Refresh()
 	a.filesRead(err)
-	a.pushMoved(moved)
-	for id := range a.jobs {
-		a.push(id)
-	}
+	a.pushMoved(moved) // jobs without a file follow when all of these are read
 	a.nomad.wanted = true
 }
 

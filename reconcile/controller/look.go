@@ -28,6 +28,11 @@ type known struct {
 	gone   time.Time       // when its file was first missing
 	moved  time.Time       // when something moved that has not been answered yet
 	told   string
+
+	failures  int       // runs in a row that came to nothing without a gate's word
+	notBefore time.Time // when the next one may begin
+	basis     history.Basis
+	epoch     int // of the setup under which it was last looked at
 	found  map[Finding]int
 }
 
@@ -167,7 +172,14 @@ func (a *Agent) decided(it *item, looked reconcile.Looked) {
 	if stub := a.stubs[id]; stub != nil && stub.JobModifyIndex == looked.Index {
 		k.health = healthOf(stub)
 	}
+	if p.Basis != k.basis { // something moved: what failed may not fail again
+		k.basis, k.failures, k.notBefore = p.Basis, 0, time.Time{}
+	}
+	k.epoch = a.epoch
 	k.index, k.calm, k.passed = looked.Index, false, 0
+	if wait := k.notBefore.Sub(a.now()); wait > 0 && looked.Last != nil {
+		k.status.Next = append([]string{fmt.Sprintf("run %s came to nothing, it is tried again in %s: %s", looked.Last.ID, wait.Round(time.Second), looked.Last.Reason)}, k.status.Next...)
+	}
 	k.again = p.Does() || p.Condition == reconcile.Orphan || p.Hold != nil && p.Hold.Passes
 	a.noteGone(k, p)
 	a.logPlan(k, *p)
@@ -236,14 +248,12 @@ func (a *Agent) diagnose(diags hcl.Diagnostics, _ map[string]*hcl.File) {
 	}
 }
 
-// logPlan tells of a job when what is to be told has changed: nothing at idle. That a
-// job is in sync from the beginning is no news.
+// logPlan tells of a job when what is to be told has changed: nothing at idle.
 func (a *Agent) logPlan(k *known, p reconcile.Plan) {
 	values := decision(p)
 	text := fmt.Sprint(values...)
-	news := k.told != text
 	level := 0
-	if !news || k.told == "" && p.Condition == reconcile.InSync {
+	if k.told == text {
 		level = 1
 	}
 	k.told = text
@@ -270,13 +280,16 @@ func decision(p reconcile.Plan) []any {
 	return values
 }
 
-// lookAtUnread: jobs without a file that waited for all files to be read.
+// lookAtUnread: jobs that no file which was read declares are looked at when all files
+// were: under a new setup, and when one of them could not be read before.
 func (a *Agent) lookAtUnread() {
-	if !a.pass.stirred || !a.catalog.Whole() {
+	if !a.pass.stirred {
 		return
 	}
+	whole := a.catalog.Whole()
 	for id, k := range a.jobs {
-		if k.plan != nil && k.plan.Hold.Unread() {
+		if k.epoch != a.epoch || whole && k.plan != nil && k.plan.Hold.Unread() {
+			k.epoch = a.epoch
 			a.push(id)
 		}
 	}
@@ -304,9 +317,6 @@ func (a *Agent) settled() {
 		a.facts.Ready = true
 		a.findOrphans()
 		a.Log.Info("first pass done", "jobs", len(a.jobs), "took", a.now().Sub(a.facts.Started).Round(time.Millisecond).String())
-		if a.Ready != nil {
-			a.Ready()
-		}
 	}
 	if a.running == 0 {
 		a.save()

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sync"
@@ -240,11 +242,10 @@ func (m *Metrics) Converged(sinceEvent time.Duration) { m.converged.Observe(sinc
 // Passed is told when all that had moved was worked through.
 func (m *Metrics) Passed(at time.Time) { m.passed.Set(seconds(at)) }
 
-// Call is told of a request to Nomad. What its caller gave up is no error of Nomad's:
-// tell it without one.
+// Call is told of a request to Nomad. What its caller gave up is no error of Nomad's.
 func (m *Metrics) Call(name string, took time.Duration, err error) {
 	m.calls.WithLabelValues(name).Inc()
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		m.failures.WithLabelValues(name).Inc()
 	}
 	m.answered.WithLabelValues(name).Observe(took.Seconds())

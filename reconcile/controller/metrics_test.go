@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"context"
 	"errors"
 	"net/http/httptest"
 	"slices"
@@ -124,6 +125,7 @@ func TestMetricsOfWhatHappens(t *testing.T) {
 	m.Passed(at)
 	m.Call("job", time.Millisecond, nil)
 	m.Call("job", time.Second, errors.New("no"))
+	m.Call("job", time.Second, context.Canceled)
 	m.WatchError()
 	m.Loaded("aaaa", at, nil)
 	m.Loaded("bbbb", at, nil)
@@ -137,10 +139,10 @@ reconcile_gate_duration_seconds_sum{kind="logs"} 2
 reconcile_gate_duration_seconds_count{kind="logs"} 1
 reconcile_jobs{condition="in_sync"} 4
 reconcile_last_pass_timestamp_seconds 1.7e+09
-reconcile_nomad_request_duration_seconds_sum{call="job"} 1.001
-reconcile_nomad_request_duration_seconds_count{call="job"} 2
+reconcile_nomad_request_duration_seconds_sum{call="job"} 2.001
+reconcile_nomad_request_duration_seconds_count{call="job"} 3
 reconcile_nomad_request_errors_total{call="job"} 1
-reconcile_nomad_requests_total{call="job"} 2
+reconcile_nomad_requests_total{call="job"} 3
 reconcile_queue_depth 7
 reconcile_queue_retries_total 1
 reconcile_queue_wait_seconds_sum 1

@@ -26,7 +26,6 @@ type following struct {
 	err     string    // why Nomad does not answer; empty while it does
 	fails   int       // lists that failed in a row
 	retryAt time.Time // when the next one is tried; zero: at once
-	started bool      // a list has been read, so the stream can follow from it
 }
 
 // startList reads Nomad's list, if it is wanted and it is time.
@@ -54,7 +53,7 @@ func (a *Agent) list(ctx context.Context, setup Setup, epoch int) {
 	default:
 		a.found()
 		a.nomad.index = max(a.nomad.index, index)
-		a.nomad.started = true
+		a.hasList.Do(func() { close(a.started) })
 		a.compare(setup, stubs)
 	}
 }
@@ -150,10 +149,12 @@ func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
 	setup := a.setup
 	a.mu.Unlock()
 	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.started:
+		}
 		for fails := 0; ctx.Err() == nil; fails++ {
-			if !a.awaitList(ctx) {
-				return
-			}
 			a.mu.Lock()
 			index := a.nomad.index
 			a.mu.Unlock()
@@ -183,21 +184,6 @@ func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
 		}
 	}()
 	return end
-}
-
-// awaitList waits until there is a list to follow from; false if ctx ends before.
-func (a *Agent) awaitList(ctx context.Context) bool {
-	for {
-		a.mu.Lock()
-		started := a.nomad.started
-		a.mu.Unlock()
-		if started {
-			return true
-		}
-		if !sleep(ctx, 10*time.Millisecond) {
-			return false
-		}
-	}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

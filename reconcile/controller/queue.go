@@ -81,10 +81,15 @@ const (
 
 // retry asks for a key that failed, later each time.
 func (q *queue) retry(k key, now time.Time) {
-	wait := min(firstRetry<<min(q.fails[k], 20), lastRetry)
+	wait := backoff(q.fails[k])
 	q.fails[k]++
-	wait = time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
 	q.put(&item{key: k, retry: true, since: now, due: now.Add(wait)}, now)
+}
+
+// backoff is how long to wait after so many failures.
+func backoff(fails int) time.Duration {
+	wait := min(firstRetry<<min(fails, 20), lastRetry)
+	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
 }
 
 // succeeded forgets the failures of a key.

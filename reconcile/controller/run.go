@@ -98,6 +98,7 @@ func (a *Agent) ended(id job.ID, what string, run history.Run, err error) {
 				a.Metrics.Converged(a.now().Sub(k.moved))
 			}
 			k.moved, k.told = time.Time{}, ""
+			a.putOff(k, run)
 		}
 		if run.Open { // what kept it from its end may keep it again
 			a.queue.retry(key{id: id}, a.now())
@@ -106,6 +107,19 @@ func (a *Agent) ended(id job.ID, what string, run history.Run, err error) {
 		a.queue.succeeded(key{id: id})
 		a.push(id)
 	}
+}
+
+// putOff keeps a change from being tried again at once that came to nothing for a reason
+// that no gate has given, such as a file that cannot be written. A gate's word holds the
+// job until something moves.
+func (a *Agent) putOff(k *known, run history.Run) {
+	if run.Result != history.RolledBack && run.Result != history.Failed || run.FailedGate() {
+		k.failures, k.notBefore = 0, time.Time{}
+		return
+	}
+	k.notBefore = a.now().Add(backoff(k.failures))
+	k.failures++
+	a.Metrics.Retried()
 }
 
 // logRun tells of every run; of a job that nothing could be done to, only when the

@@ -15,6 +15,7 @@ import (
 	"nomad-reconcile/cmd/reconcile/report"
 	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
+	"nomad-reconcile/reconcile/controller"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
 	"nomad-reconcile/state/nomad"
@@ -102,6 +103,10 @@ func TestNoSecrets(t *testing.T) {
 		past := report.Past{Run: runs[0], FileDiff: plans[0].FileDiff}
 		report.PastRun(&b, past, time.Time{}, style)
 		report.Suspended(&b, []history.Suspension{{Reason: "password=planted-suspended"}}, style)
+		status, one := secretStatus(plans[0], runs)
+		report.StatusText(&b, status, true, time.Time{}, style)
+		report.JobStatusText(&b, status, one, time.Time{}, style)
+		report.StatusChanges(&b, nil, status, style)
 		report.Error(&b, errors.New("reading: password=planted-e"), style)
 		report.Diagnostics(&b, secretDiagnostics(t), map[string]*hcl.File{"leaky.hcl": {Bytes: []byte(secretFile)}}, style)
 		for _, write := range []func() error{
@@ -111,6 +116,8 @@ func TestNoSecrets(t *testing.T) {
 			func() error { return report.Patch(&b, plans, report.Style{Width: 80}) },
 			func() error { return report.RunsJSON(&b, runs) }, func() error { return report.HistoryJSON(&b, runs) },
 			func() error { return report.PastJSON(&b, past) },
+			func() error { return report.StatusJSON(&b, status) }, func() error { return report.JobStatusJSON(&b, one) },
+			func() error { return report.ProblemJSON(&b, "password=planted-problem", "token=planted-next") },
 		} {
 			if err := write(); err != nil {
 				t.Fatal(err)
@@ -125,6 +132,16 @@ func TestNoSecrets(t *testing.T) {
 			}
 		}
 	}
+}
+
+// secretStatus has secrets wherever an agent may have heard of one.
+func secretStatus(p reconcile.Plan, runs []history.Run) (report.Status, report.JobStatus) {
+	j := controller.StatusOf(p, runs)
+	o := controller.Overview{
+		LoadErr: "password=planted-load", NomadErr: "https://u:planted-nomad@example.com does not answer",
+		FilesErr: []string{"token=planted-files"}, Jobs: []controller.Status{j},
+	}
+	return report.StatusOf(o), report.JobStatusOf(j, &p, runs)
 }
 
 // secretCheck has secrets wherever a check takes text.

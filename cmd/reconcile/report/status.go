@@ -41,6 +41,10 @@ func (a *agentDoc) Blind() bool {
 	return a != nil && (a.LoadError != "" || a.NomadError != "" || len(a.FileErrors) > 0)
 }
 
+// Knows: what it does not speak of is not there. Until its first pass is done, an
+// agent has just not come to it.
+func (a *agentDoc) Knows() bool { return a == nil || a.Ready }
+
 // StatusJob is one job of a Status.
 type StatusJob struct {
 	Namespace string              `json:"namespace"`

@@ -78,6 +78,7 @@ func TestStatus(t *testing.T) {
 		"status-many":    {report.StatusOf(many()), false, report.Style{Width: 120}},
 		"status-all":     {report.StatusOf(many()), true, report.Style{Width: 120}},
 		"status-alone":   {report.StatusAlone(statuses()[:2]), false, report.Style{Width: 80}},
+		"status-early":   {report.StatusOf(controller.Overview{Started: now, Known: 40, Left: 40}), false, report.Style{Width: 80}},
 		"status-none":    {report.StatusAlone(nil), false, report.Style{Width: 80}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,6 +49,10 @@ func worstFirst(jobs []StatusJob) []StatusJob {
 }
 
 func (p *page) statusTotal(d Status) {
+	if len(d.Jobs) == 0 && !d.Agent.Knows() {
+		p.para(0, "", "", "Status: nothing has been looked at yet.")
+		return
+	}
 	if len(d.Jobs) == 0 {
 		p.para(0, "", "", "Status: no jobs. No job file and no live job matches; look at the `source` blocks of reconcile.hcl.")
 		return
@@ -163,6 +167,7 @@ func (p *page) statusTable(jobs []StatusJob, now time.Time) {
 		rows = append(rows, []string{printable(j.id().String()), conditions[j.Condition].words, passed(now, j.Since), hex8(j.Revision), run})
 	}
 	widths := widthsOf(rows)
+	widths[4] = max(widths[4], widestRun(jobs))
 	if widths[0] > widestName {
 		widths[0] = 0
 		for _, row := range rows {
@@ -184,6 +189,17 @@ func (p *page) statusTable(jobs []StatusJob, now time.Time) {
 	for i, j := range jobs {
 		p.statusRow(j, rows[i+1], widths, beside, now)
 	}
+}
+
+// widestRun is for the longest age, so that columns do not jump while ages grow.
+func widestRun(jobs []StatusJob) int {
+	widest := 0
+	for _, j := range jobs {
+		if r := j.LastRun; r != nil {
+			widest = max(widest, len(lookOf(history.Run{Result: history.Result(r.Result)}).words+" just now"))
+		}
+	}
+	return widest
 }
 
 func aligned(row []string, widths []int) string {
