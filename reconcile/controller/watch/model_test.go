@@ -98,7 +98,10 @@ func (r *reader) cut(path string) {
 }
 
 func (r *reader) ofAnother(path, known string) bool {
-	return slices.ContainsFunc(slices.Concat(r.trees, r.files), func(root string) bool {
+	if slices.Contains(r.files, known) {
+		return true
+	}
+	return slices.ContainsFunc(r.trees, func(root string) bool {
 		_, in := below(root, known)
 		_, under := below(path, root)
 		return in && under && path != root
