@@ -241,8 +241,3 @@ func swap(t testing.TB, target, path string) {
 	t.Helper()
 	must(t, os.Symlink(target, path+"_tmp"), os.Rename(path+"_tmp", path))
 }
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}

@@ -286,21 +286,22 @@ func (o *owner) offer(c Change) {
 // pollNow names what is polled, having tried to watch it again.
 func (o *owner) pollNow() {
 	var c Change
-	retry := false
 	for _, l := range slices.Concat(o.trees, o.files) {
 		why := l.why()
 		if why == nil {
 			continue
 		}
-		retry = retry || !errors.Is(why, errRemote)
+		if !errors.Is(why, errRemote) {
+			o.todo.looks[l] = true
+			o.todo.verify = o.todo.verify || o.fs == nil
+		}
 		if l.kind == aTree {
 			c.Trees = append(c.Trees, l.path)
 		} else {
 			c.Files = append(c.Files, l.path)
 		}
 	}
-	if retry {
-		o.todo.verify = true
+	if len(o.todo.looks) > 0 {
 		o.sync()
 		if !o.todo.silent() {
 			o.touch()
