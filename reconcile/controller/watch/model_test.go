@@ -76,7 +76,7 @@ func (r *reader) glance(dir string) {
 	for _, e := range entries {
 		names[e.Name()] = true
 		path := filepath.Join(dir, e.Name())
-		if !e.IsDir() {
+		if !e.IsDir() && !slices.Contains(r.trees, path) { // that may be a link
 			r.cut(path)
 		}
 		enter(r.snap, path)

@@ -177,7 +177,12 @@ func TestSetReplaces(t *testing.T) {
 	in := func(path string) string { return filepath.Join(dir, path) }
 	put(t, in("a/x/y"))
 	put(t, in("b/x/y"))
-	r := reading(t, Options{}, []string{in("a")}, []string{in("f")})
+	var fs *fsnotify.Watcher
+	open := func() (w *fsnotify.Watcher, err error) {
+		fs, err = fsnotify.NewWatcher()
+		return fs, err
+	}
+	r := reading(t, Options{open: open}, []string{in("a")}, []string{in("f")})
 	r.Set(r.trees, r.files)
 	r.still(t)
 	r.trees, r.files = []string{in("b")}, []string{in("f"), in("g")}
@@ -190,6 +195,34 @@ func TestSetReplaces(t *testing.T) {
 	put(t, in("b/x/y"))
 	if c := r.next(t); !slices.Equal(c.Dirs, []string{in("b/x")}) || c.Trees != nil || c.Files != nil {
 		t.Errorf("%+v", c)
+	}
+	r.Set(nil, nil)
+	r.Set(nil, nil) // is taken when the first is done
+	if left := fs.WatchList(); len(left) > 0 {
+		t.Errorf("still watched: %q", left)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	dirs := func(paths ...string) Change { return Change{Dirs: paths} }
+	trees := func(paths ...string) Change { return Change{Trees: paths} }
+	for _, c := range []struct {
+		name       string
+		a, b, want Change
+	}{
+		{"sorted and once", dirs("/t/b", "/t/a"), dirs("/t/b"), dirs("/t/a", "/t/b")},
+		{"a folder below a tree", dirs("/t/a/b", "/t/a", "/t/ab"), trees("/t/a"), Change{Dirs: []string{"/t/ab"}, Trees: []string{"/t/a"}}},
+		{"a tree below a tree", trees("/t/a/b/c"), trees("/t/a"), trees("/t/a")},
+		{"below another root, which may be a link", dirs("/t/link/a"), trees("/t"), Change{Dirs: []string{"/t/link/a"}, Trees: []string{"/t"}}},
+		{"a tree below another root", trees("/t/link/a"), trees("/t"), trees("/t", "/t/link/a")},
+		{"another root itself", trees("/t/link", "/t/link/a"), trees("/t"), trees("/t", "/t/link")},
+		{"files, though a tree covers them", Change{Files: []string{"/t/f"}}, trees("/t"), Change{Trees: []string{"/t"}, Files: []string{"/t/f"}}},
+	} {
+		got := c.a.merge(c.b, map[string]bool{"/t": true, "/t/link": true})
+		if !slices.Equal(got.Dirs, c.want.Dirs) || !slices.Equal(got.Trees, c.want.Trees) || !slices.Equal(got.Files, c.want.Files) {
+			t.Errorf("%s: %+v", c.name, got)
+		}
 	}
 }
 
