@@ -53,7 +53,7 @@ func TestBurstIsOneChange(t *testing.T) {
 		want = append(want, sub)
 	}
 	var b brake
-	r := reading(t, Options{Settle: 300 * time.Millisecond, turn: b.turn}, []string{dir}, nil)
+	r := reading(t, Options{Settle: time.Second, turn: b.turn}, []string{dir}, nil)
 	b.hold(func() {
 		for i := range 1000 {
 			put(t, filepath.Join(want[i%40], strconv.Itoa(i)))
@@ -69,7 +69,7 @@ func TestBurstOfFoldersIsOneChange(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var b brake
-	r := reading(t, Options{Settle: 300 * time.Millisecond, turn: b.turn}, []string{dir}, nil)
+	r := reading(t, Options{Settle: time.Second, turn: b.turn}, []string{dir}, nil)
 	var want []string
 	b.hold(func() {
 		for i := range 1000 {
@@ -484,6 +484,26 @@ func TestLimitReachedLater(t *testing.T) {
 	l.set(0, nil)
 	await(t, r, func() bool { log.Lock(); defer log.Unlock(); return len(log.lines) > 0 })
 	log.expect(t, []string{"watching again"})
+}
+
+// A link's target may be what there is no watch left for.
+func TestLimitReachedByTheTargetOfALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(path string) string { return filepath.Join(dir, path) }
+	put(t, in("outside/web.hcl"))
+	link(t, "../outside/web.hcl", in("a/web.hcl"))
+	add := func(w *fsnotify.Watcher, path string) error {
+		if path == in("outside") {
+			return syscall.ENOSPC
+		}
+		return w.Add(path)
+	}
+	r := reading(t, Options{Poll: 4 * settleFor, add: add}, []string{in("a")}, nil)
+	for range 2 {
+		put(t, in("outside/web.hcl"))
+		r.catchUp(t)
+	}
 }
 
 // Where others may change files unheard, events count and the clock as well.
