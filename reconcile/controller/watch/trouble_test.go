@@ -99,6 +99,32 @@ func (b *brake) hold(while func()) {
 	while()
 }
 
+// What goes on in a new folder once it is watched belongs to the same Change.
+func TestNewFoldersSettle(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "new")
+	add := func(w *fsnotify.Watcher, path string) error {
+		err := w.Add(path)
+		if path == folder {
+			_ = write(filepath.Join(folder, "x"))
+		}
+		return err
+	}
+	r := reading(t, Options{Settle: 300 * time.Millisecond, add: add}, []string{dir}, nil)
+	must(t, os.Mkdir(folder, 0o755))
+	if c := r.next(t); !slices.Equal(c.Trees, []string{folder}) {
+		t.Errorf("%+v", c)
+	}
+	for range ticking(t, 30) {
+		select {
+		case c := <-r.Changes():
+			t.Fatalf("once more: %+v", c)
+		default:
+		}
+	}
+}
+
 func (r *reader) caughtUp(t *testing.T) {
 	t.Helper()
 	if wrong := r.differ(); len(wrong) > 0 {
@@ -160,7 +186,15 @@ func TestNamesNothingElse(t *testing.T) {
 	put(t, in("jobs/web.hcl"))
 	put(t, in("jobs2/x"))
 	put(t, in("reconcile.hcl"))
-	r := reading(t, Options{}, []string{in("jobs")}, []string{in("reconcile.hcl")})
+	hiddenAdded := atomic.Bool{}
+	add := func(w *fsnotify.Watcher, path string) error {
+		hiddenAdded.Store(hiddenAdded.Load() || strings.Contains(path, ".reconcile"))
+		return w.Add(path)
+	}
+	r := reading(t, Options{add: add}, []string{in("jobs")}, []string{in("reconcile.hcl")})
+	if hiddenAdded.Load() {
+		t.Error("a hidden folder is watched")
+	}
 	for _, path := range []string{"agent.log", "jobs2/x", "jobs/.reconcile/runs/1", "jobs/.reconcile/x", "reconcile.hcl.swp", "a/b/c"} {
 		put(t, in(path))
 	}
@@ -623,6 +657,9 @@ func TestParentThatMayNotBeListed(t *testing.T) {
 		r.catchUp(t)
 	}
 	log.expect(t, []string{"cannot watch", filepath.Join(home, "f"), "permission denied"})
+	// And a tree that is gone: nothing tells of its return.
 	must(t, os.Remove(filepath.Join(home, "jobs", "web.hcl")), os.Remove(filepath.Join(home, "jobs")))
+	r.catchUp(t)
+	put(t, filepath.Join(home, "jobs", "a", "web.hcl"))
 	r.catchUp(t)
 }
