@@ -180,6 +180,9 @@ func (j *soakJob) purge(s *soaking) error {
 	j.live.Lock()
 	defer j.live.Unlock()
 	_, _, err = c.Jobs().Deregister(j.name, true, nil)
+	if err != nil && strings.Contains(err.Error(), "not found") {
+		return nil
+	}
 	return err
 }
 

@@ -194,13 +194,13 @@ func (s *soaking) print(took time.Duration) {
 	for _, h := range soakHeld {
 		fmt.Fprintf(w, "%s\t", h.title)
 	}
-	fmt.Fprintln(w, "rest after\truns\tretries\trequests\t")
+	fmt.Fprintln(w, "CPU s\trest after\truns\tretries\trequests\t")
 	for _, sample := range s.samples {
 		fmt.Fprintf(w, "%s\t", sample.when)
 		for _, h := range soakHeld {
 			fmt.Fprintf(w, "%.0f\t", sample.metrics[h.metric]/h.unit)
 		}
-		fmt.Fprintf(w, "%v\t%.0f\t%.0f\t%.0f\t\n", sample.rested, sample.metrics["reconcile_runs_total"], sample.metrics["reconcile_queue_retries_total"], sample.metrics["reconcile_nomad_requests_total"])
+		fmt.Fprintf(w, "%.1f\t%v\t%.0f\t%.0f\t%.0f\t\n", sample.metrics["process_cpu_seconds_total"], sample.rested, sample.metrics["reconcile_runs_total"], sample.metrics["reconcile_queue_retries_total"], sample.metrics["reconcile_nomad_requests_total"])
 	}
 	w.Flush()
 	last := s.samples[len(s.samples)-1].metrics

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -21,12 +20,6 @@ type pass struct {
 	stirred bool // something was looked at since all was last worked through
 }
 
-// candidate is a job with something to do.
-type candidate struct {
-	plan  reconcile.Plan
-	batch int
-}
-
 func (a *Agent) newPass(full bool) {
 	a.pass = pass{batch: a.pass.batch + 1, left: a.setup.MaxChanges, full: full, stirred: true}
 }
@@ -36,15 +29,14 @@ func (a *Agent) newPass(full bool) {
 // is not taken for one.
 func (a *Agent) startRuns(ctx context.Context) {
 	a.startOpen(ctx)
-	if len(a.todo) == 0 || a.calm() {
+	if a.nextTry = (time.Time{}); a.todo.len() == 0 || a.calm() {
 		return
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(a.todo), job.ID.Compare) {
-		c := a.todo[id]
+	for id, c := range a.todo.each {
 		switch {
 		case a.running >= max(a.setup.Concurrency, 1), a.queue.open(c.batch):
 			return
-		case a.isRunning(id), a.jobs[id] != nil && a.now().Before(a.jobs[id].notBefore):
+		case a.isRunning(id), a.isPutOff(id):
 			continue
 		case a.queue.soon(key{id: id}): // it is looked at again first, and keeps its place
 			return
@@ -55,10 +47,23 @@ func (a *Agent) startRuns(ctx context.Context) {
 		if c.plan.Will(reconcile.Register) && !a.mayRegister(id) {
 			continue
 		}
-		delete(a.todo, id)
+		a.todo.drop(id)
 		a.pass.left--
 		a.start(ctx, id, c)
 	}
+}
+
+// isPutOff reports whether a job is to be left alone for a while yet, and notes when the
+// first of them is not.
+func (a *Agent) isPutOff(id job.ID) bool {
+	k := a.jobs[id]
+	if k == nil || !a.now().Before(k.notBefore) {
+		return false
+	}
+	if a.nextTry.IsZero() || k.notBefore.Before(a.nextTry) {
+		a.nextTry = k.notBefore
+	}
+	return true
 }
 
 func (a *Agent) isRunning(id job.ID) bool { return a.jobs[id] != nil && a.jobs[id].status.Running }
@@ -77,7 +82,7 @@ func (a *Agent) mayRegister(id job.ID) bool {
 	case a.trial.Proven:
 		return true
 	case a.trial.Paused != nil: // planned before that was known
-		delete(a.todo, id)
+		a.todo.drop(id)
 		a.push(id)
 		return false
 	case a.trying:
@@ -98,7 +103,7 @@ func (a *Agent) proved(run history.Run) {
 		a.trial.Proven = true
 	case run.Open || run.FailedGate():
 		waiting := 0
-		for id, c := range a.todo {
+		for id, c := range a.todo.of {
 			if c.plan.Will(reconcile.Register) {
 				waiting++
 				a.push(id)
@@ -113,7 +118,7 @@ func (a *Agent) proved(run history.Run) {
 
 // postpone keeps a change for the next full pass.
 func (a *Agent) postpone(id job.ID) {
-	delete(a.todo, id)
+	a.todo.drop(id)
 	if k := a.jobs[id]; k != nil {
 		k.passed = a.pass.batch
 		k.status.Next = append([]string{fmt.Sprintf("waits for the next full pass: limits.max_changes = %d is reached; or: reconcile apply %s", a.setup.MaxChanges, id)}, k.status.Next...)
@@ -124,7 +129,7 @@ func (a *Agent) postpone(id job.ID) {
 // refill gives changes that were kept back their turn: in a full pass all of them, in
 // any other those of this pass, where a run has changed nothing after all.
 func (a *Agent) refill() {
-	room := a.pass.left - len(a.todo)
+	room := a.pass.left - a.todo.len()
 	if room <= 0 {
 		return
 	}
@@ -165,14 +170,14 @@ func (a *Agent) calm() bool {
 		return false
 	}
 	if a.facts.Calm = until; a.told.anew("calm", until.String()) {
-		a.Log.Info("calm: nothing is changed until the window ends", "until", until, "waiting", len(a.todo))
+		a.Log.Info("calm: nothing is changed until the window ends", "until", until, "waiting", a.todo.len())
 	}
-	for id := range a.todo {
+	for id := range a.todo.each {
 		if k := a.jobs[id]; k != nil {
 			k.calm = true
 			k.status.Next = append([]string{fmt.Sprintf("waits until the window of calm ends, %s; or: reconcile apply %s", until.Format("Mon 15:04"), id)}, k.status.Next...)
 		}
-		delete(a.todo, id)
+		a.todo.drop(id)
 	}
 	a.changed()
 	return true

@@ -88,7 +88,7 @@ type Agent struct {
 	jobs    map[job.ID]*known
 	stubs   map[job.ID]*api.JobListStub // of the last list, while what it set off is worked through
 	pass    pass
-	todo    map[job.ID]candidate
+	todo    todo
 	open    []history.Run // left open by a crash, to be settled
 	looking int
 	running int
@@ -102,6 +102,8 @@ type Agent struct {
 	news    bool      // ... since when something changed
 	told    told
 	pruned  time.Time
+	nextTry time.Time // when the first of the changes may be tried that are put off; zero: none was met
+	expired time.Time // the Expires that was answered with a load
 }
 
 // Run loops until ctx ends, and then until the runs under way have ended or are
@@ -151,7 +153,7 @@ func (a *Agent) begin(setup Setup) {
 	if a.Metrics == nil {
 		a.Metrics = NewMetrics("", nil, nil)
 	}
-	a.setup, a.queue, a.jobs, a.todo = setup, newQueue(), map[job.ID]*known{}, map[job.ID]candidate{}
+	a.setup, a.queue, a.jobs = setup, newQueue(), map[job.ID]*known{}
 	a.catalog = reconcile.NewCatalog(setup.Planner.Sources, setup.Applier.Clock)
 	a.facts.Started, a.facts.Loaded, a.facts.Config = a.now(), a.now(), setup.Revision
 	a.memory = loadMemory(setup.Applier.History, setup.Revision, a.Log)
@@ -220,9 +222,11 @@ func (a *Agent) jittered() time.Duration {
 func (a *Agent) step(ctx, runs context.Context) <-chan time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if slices.ContainsFunc(a.held, func(s history.Suspension) bool { return !s.Until.IsZero() && !a.now().Before(s.Until) }) {
+	began := a.now()
+	if slices.ContainsFunc(a.held, func(s history.Suspension) bool { return !s.Until.IsZero() && !began.Before(s.Until) }) {
 		a.heardSuspensions()
 	}
+	a.expire()
 	a.calmEnded()
 	a.startList(ctx)
 	a.startLooks(ctx)
@@ -231,21 +235,24 @@ func (a *Agent) step(ctx, runs context.Context) <-chan time.Time {
 	}
 	a.settled()
 	a.measure()
-	next := a.wakeAt()
+	next := a.wakeAt(began)
 	if next.IsZero() {
 		return nil
 	}
 	return time.After(max(next.Sub(a.now()), 0))
 }
 
-// wakeAt is the next moment that something waits for; zero: none.
-func (a *Agent) wakeAt() time.Time {
-	next := a.queue.next()
+// wakeAt is the next moment after a step began that something waits for; zero: none.
+// What was due by then and did not happen waits for something else as well, whose end
+// wakes the loop; to go round for it again at once would be to go round for ever.
+func (a *Agent) wakeAt(began time.Time) time.Time {
+	var next time.Time
 	soonest := func(t time.Time) {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+		if t.After(began) && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
 	}
+	soonest(a.queue.next())
 	soonest(a.nomad.retryAt)
 	soonest(a.facts.Calm)
 	if a.memory.dirty {
@@ -255,12 +262,20 @@ func (a *Agent) wakeAt() time.Time {
 	for _, s := range a.held {
 		soonest(s.Until)
 	}
-	for id := range a.todo {
-		if k := a.jobs[id]; k != nil {
-			soonest(k.notBefore)
-		}
-	}
+	soonest(a.nextTry)
 	return next
+}
+
+// expire loads anew when what was loaded has become another by itself, once; what does
+// not load then is tried again in each full pass.
+func (a *Agent) expire() {
+	at := a.setup.Expires
+	if at.IsZero() || a.now().Before(at) || a.expired.Equal(at) {
+		return
+	}
+	a.expired = at
+	a.loadAgain.Store(true)
+	a.wake()
 }
 
 // fullPass looks at the stat of every file and at Nomad's list of jobs, for what no
@@ -441,7 +456,7 @@ func (a *Agent) renew() {
 	a.epoch++
 	a.facts.Config = a.setup.Revision
 	a.catalog = reconcile.NewCatalog(a.setup.Planner.Sources, a.setup.Applier.Clock)
-	a.trial, a.todo = nil, map[job.ID]candidate{}
+	a.trial, a.todo = nil, todo{}
 	a.memory.dirty = true
 	a.newPass(true)
 	moved, err := a.catalog.Refresh()

@@ -33,7 +33,7 @@ type known struct {
 	notBefore time.Time // when the next one may begin
 	basis     history.Basis
 	epoch     int // of the setup under which it was last looked at
-	found  map[Finding]int
+	found     map[Finding]int
 }
 
 // startLooks looks at what waits, as many at once as the limit says. While Nomad does
@@ -130,7 +130,7 @@ func (a *Agent) lookedAt(it *item, looked reconcile.Looked) {
 		return
 	}
 	if it.file != "" && (len(a.catalog.Files(id)) > 1 || a.queue.isBusy(key{id: id})) {
-		delete(a.todo, id) // which was planned as if there were one file
+		a.todo.drop(id) // which was planned as if there were one file
 		a.push(id)
 		return
 	}
@@ -151,7 +151,7 @@ func (a *Agent) forget(id job.ID) {
 		a.Log.Info("forgotten: no job file declares it any more", "job", id.String())
 	}
 	delete(a.jobs, id)
-	delete(a.todo, id)
+	a.todo.drop(id)
 	a.memory.dirty = true
 }
 
@@ -184,9 +184,9 @@ func (a *Agent) decided(it *item, looked reconcile.Looked) {
 	a.noteGone(k, p)
 	a.logPlan(k, *p)
 	if p.Does() {
-		a.todo[id] = candidate{plan: *p, batch: it.batch}
+		a.todo.put(id, candidate{plan: *p, batch: it.batch})
 	} else {
-		delete(a.todo, id)
+		a.todo.drop(id)
 		k.moved = time.Time{}
 	}
 	k.plan = nil

@@ -105,7 +105,7 @@ func (a *Agent) claim(p reconcile.Plan) (release func(history.Run), free bool) {
 	if k := a.jobs[id]; k != nil && k.status.Running {
 		return nil, false
 	}
-	delete(a.todo, id)
+	a.todo.drop(id)
 	claimed := a.queue.claim(key{id: id}, a.now())
 	a.running++
 	a.setRunning(id, true)
