@@ -162,7 +162,7 @@ func (a *Agent) begin(setup Setup) {
 	if err != nil {
 		a.Log.Error(err, "the history cannot be read")
 	}
-	a.open = open
+	a.open, a.nomad.needed = open, true
 	a.Metrics.Loaded(setup.Revision, a.now(), nil)
 }
 
@@ -452,7 +452,7 @@ func (a *Agent) renew() {
 	moved := a.catalog.Refresh()
 	a.filesRead(a.catalog.Failed())
 	a.pushMoved(moved) // jobs without a file follow when all of these are read
-	a.nomad.wanted = true
+	a.nomad.wanted, a.nomad.needed = true, true
 }
 
 // prune removes old runs also of jobs that are not run any more.
