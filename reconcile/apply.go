@@ -87,6 +87,7 @@ type run struct {
 	index      uint64 // what the next write must find
 	unsure     bool   // a request may still be on its way that nobody waits for any more
 	isBack     bool   // the live job is what it was before the run
+	parked     bool   // nobody waits for the health of what is put back
 	unended    bool   // the wait for the old allocations' end was given up
 }
 
@@ -201,7 +202,7 @@ func (r *run) liveNow(ctx context.Context, p Plan) (*Live, error) {
 		return nil, err
 	}
 	if seen.rough && !value(seen.Job.Stable) { // what it is worth is for its allocations to say
-		return seen, seen.readHealth(ctx, r.Nomad)
+		return seen, seen.readHealth(ctx, r.Nomad, p.change.at)
 	}
 	return seen, nil
 }

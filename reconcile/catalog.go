@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,37 +69,35 @@ func NewCatalog(sources []Source, clock func() time.Time) *Catalog {
 
 // Refresh looks at every file of every source. The files of a source that cannot be
 // listed stay what they were: unknown is not absent.
-func (c *Catalog) Refresh() (Moved, error) {
+func (c *Catalog) Refresh() Moved {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var m moves
-	var errs []error
 	for i := range c.sources {
 		s := &c.sources[i]
 		paths, err := s.List()
-		if c.failed[s.Name] = err; err != nil {
-			errs = append(errs, err)
+		if err != nil {
+			c.failed[s.Name] = err
 			continue
 		}
 		delete(c.failed, s.Name)
 		c.listed(&m, s, paths, func(e *entry, _ string) bool { return e.source == s })
 	}
-	return m.sorted(), errors.Join(errs...)
+	return m.sorted()
 }
 
 // Look is Refresh for some folders: what stands in dirs, and in trees with all below.
-func (c *Catalog) Look(dirs, trees []string) (Moved, error) {
+func (c *Catalog) Look(dirs, trees []string) Moved {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var m moves
-	var errs []error
 	for i := range c.sources {
 		s := &c.sources[i]
 		for _, tree := range trees {
-			errs = append(errs, c.lookIn(&m, s, tree, true))
+			c.lookIn(&m, s, tree, true)
 		}
 		for _, dir := range dirs {
-			errs = append(errs, c.lookIn(&m, s, dir, false))
+			c.lookIn(&m, s, dir, false)
 		}
 	}
 	for path, e := range c.files { // what they depend on may be anywhere
@@ -108,28 +105,33 @@ func (c *Catalog) Look(dirs, trees []string) (Moved, error) {
 			c.stat(&m, path, e)
 		}
 	}
-	return m.sorted(), errors.Join(errs...)
+	return m.sorted()
 }
 
 // lookIn looks at one folder of a source, named as the source names it or as its
 // links resolve. One that the source lies in may be all of it.
-func (c *Catalog) lookIn(m *moves, s *Source, dir string, deep bool) error {
+func (c *Catalog) lookIn(m *moves, s *Source, dir string, deep bool) {
 	rel, ok := s.relative(dir)
 	if !ok {
 		if _, above := below(dir, s.Path); !above {
-			return nil
+			return
 		}
 		rel, deep = ".", true
 	}
-	if _, err := os.Stat(s.Path); err != nil {
-		_, err := s.List() // which words it
-		c.failed[s.Name] = err
-		return err
+	if c.failed[s.Name] != nil || !isFolder(s.Path) { // all of it, then, or why not
+		paths, err := s.List()
+		if err != nil {
+			c.failed[s.Name] = err
+			return
+		}
+		delete(c.failed, s.Name)
+		c.listed(m, s, paths, func(e *entry, _ string) bool { return e.source == s })
+		return
 	}
-	delete(c.failed, s.Name)
 	paths, folders, err := s.ListIn(rel, deep)
 	if err != nil {
-		return err
+		c.failed[s.Name] = err
+		return
 	}
 	here := filepath.Join(s.Path, rel)
 	c.listed(m, s, paths, func(e *entry, path string) bool {
@@ -140,7 +142,11 @@ func (c *Catalog) lookIn(m *moves, s *Source, dir string, deep bool) error {
 		first, _, deeper := strings.Cut(at, string(filepath.Separator))
 		return deep || !deeper || !slices.Contains(folders, filepath.Join(here, first))
 	})
-	return nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (s *Source) relative(dir string) (string, bool) {
@@ -290,6 +296,17 @@ func (c *Catalog) Len() (files, left int) {
 		}
 	}
 	return len(c.files), left
+}
+
+// Failed says of the sources that could not be listed when they were last looked at why.
+func (c *Catalog) Failed() []error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []error
+	for _, name := range slices.Sorted(maps.Keys(c.failed)) {
+		out = append(out, c.failed[name])
+	}
+	return out
 }
 
 // Whole reports whether every file of every source was read.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -126,6 +127,28 @@ func allocIllness(a *api.AllocationListStub) string {
 		return fmt.Sprintf("allocation %s is pending", short(a.ID))
 	}
 	return ""
+}
+
+// steady is how long a task has to run after a restart to be taken for healthy: in a
+// loop of crashes it runs for a moment each time.
+const steady = 30 * time.Second
+
+// settle adds what the time says: a task that was restarted a moment ago.
+func (s *LiveState) settle(allocs []*api.AllocationListStub, now time.Time) {
+	if now.IsZero() || s.Why != "" || s.Stopped {
+		return
+	}
+	for _, a := range current(allocs) {
+		for _, name := range slices.Sorted(maps.Keys(a.TaskStates)) {
+			t := a.TaskStates[name]
+			if t == nil || t.State != "running" || t.Restarts == 0 || !now.Before(t.LastRestart.Add(steady)) {
+				continue
+			}
+			s.Why = fmt.Sprintf("task %s of allocation %s keeps restarting (restarts: %d)", name, short(a.ID), t.Restarts)
+			s.Until, s.Healthy = t.LastRestart.Add(steady), false
+			return
+		}
+	}
 }
 
 func anyRestarts(allocs []*api.AllocationListStub) bool {

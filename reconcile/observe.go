@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
@@ -171,7 +172,7 @@ func (ps *pass) observeLive(ctx context.Context, o *Observation) error {
 			return nil
 		}
 	}
-	return live.readHealth(ctx, ps.Nomad)
+	return live.readHealth(ctx, ps.Nomad, ps.now())
 }
 
 // basis is what the plan rests on.
@@ -224,7 +225,7 @@ func ReadLive(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
 	if _, err := live.submission(ctx, n); err != nil {
 		return nil, err
 	}
-	return live, live.readHealth(ctx, n)
+	return live, live.readHealth(ctx, n, time.Time{})
 }
 
 func readJob(ctx context.Context, n Nomad, id job.ID) (*Live, error) {
@@ -248,12 +249,14 @@ func (l *Live) submission(ctx context.Context, n Nomad) (_ *api.JobSubmission, e
 	return l.Submission, err
 }
 
-func (l *Live) readHealth(ctx context.Context, n Nomad) (err error) {
+// readHealth: without a time of now it is not asked how long a task has been running.
+func (l *Live) readHealth(ctx context.Context, n Nomad, now time.Time) (err error) {
 	l.rough = false
 	if l.Allocations, _, err = n.Allocations(ctx, job.IDOf(l.Job), 0); err != nil {
 		return err
 	}
 	l.State = stateOf(l.Job, l.Allocations)
+	l.State.settle(l.Allocations, now)
 	if err = awaitCanaries(ctx, n, l); err != nil || l.State.Why == "" {
 		return err
 	}

@@ -70,8 +70,9 @@ type LiveState struct {
 	Status      string // Nomad's: pending, running, dead
 	Stopped     bool   // by an operator
 	Healthy     bool
-	Why         string // why it is not healthy; empty if it is
-	Waits       string // what a person has to do before its deployment goes on
+	Why         string    // why it is not healthy; empty if it is
+	Waits       string    // what a person has to do before its deployment goes on
+	Until       time.Time // when Why may be over with nothing having moved; zero: never
 	Allocations map[string]int
 	Failure     *nomad.Failure
 }

@@ -20,6 +20,7 @@ func TestRefusedByNomad(t *testing.T) {
 			w := newWorld(t, c.policy)
 			w.edit(`"-E", `, "")
 			w.run()
+			w.edit(`kill_timeout = "1s"`, `kill_timeout = "2s"`) // what is alike is not asked for
 			w.server.Fault(nomadtest.Fault{Path: "/v1/job/web/plan", Status: 500, Text: "1 error occurred:\n\t* job priority must be between [1, 100]"})
 			p := w.plan()
 			if p.Condition != reconcile.Held || !strings.Contains(p.Reason, c.want) || !strings.Contains(p.Reason, "job priority must be") || p.Does() {

@@ -31,6 +31,7 @@ func (r *run) finish(ctx context.Context, cause error) (history.Run, error) {
 		return r.leaveOpen(cause)
 	}
 	r.unsure = r.unsure || ctx.Err() != nil
+	r.parked = r.Kind == AgentKind && ctx.Err() != nil
 	// What has been begun is put right even when the caller has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline(r.rollout, r.anyJob()))
 	defer cancel()
@@ -260,7 +261,7 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if r.registered == nil && !r.stopped {
 		return "", true, nil
 	}
-	if step, _ := r.journal.Run().Step("wait"); r.registered == nil && step.Result != history.OK && !r.unended {
+	if step, _ := r.journal.Run().Step("wait"); r.registered == nil && step.Result != history.OK && !r.unended && !r.parked {
 		// What the old allocations hold must be free again; one that does not end
 		// keeps nobody from going back.
 		_ = r.mend("wait", func() (string, error) { return r.waitEnded(ctx) })
@@ -276,6 +277,9 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	if err != nil {
 		return "", false, err
 	}
+	if r.parked { // the next start waits for its health
+		return "", false, errParked
+	}
 	if !r.prior.Healthy { // it gets its spec back in any case; its health was no better
 		return "", true, nil
 	}
@@ -288,6 +292,9 @@ func (r *run) restoreJob(ctx context.Context, way wayBack) (note string, ok bool
 	}
 	return needs, err == nil && needs == "", err
 }
+
+// errParked: the agent ends, and leaves the rest of the way back to its next start.
+var errParked = errors.New("the agent was ended; its next start goes on")
 
 // mend is a step on the way back. A journal that cannot be written, on a full disk,
 // keeps nothing from being put back: the run stays open then, and the next one

@@ -107,6 +107,7 @@ type loader struct {
 	metrics *controller.Metrics
 	loaded  func(*config.Config) // is told of each configuration that comes into force; may be nil
 	dir     string               // the state folder of the first
+	client  *nomad.Client        // stays as long as its address does, and with it its connections
 }
 
 func (l *loader) open() (*session, error) {
@@ -120,6 +121,11 @@ func (l *loader) open() (*session, error) {
 	if s.store.Dir() != l.dir {
 		return nil, fmt.Errorf("state.dir is %s now, and was %s when this agent began: start the agent anew to move its state", s.store.Dir(), l.dir)
 	}
+	if l.client != nil && l.client.Address() == s.client.Address() {
+		s.client, s.planner.Nomad = l.client, l.client
+		return s, nil
+	}
+	l.client = s.client
 	s.client.Observe = func(call string, took time.Duration, err error) {
 		if errors.Is(err, context.Canceled) || errors.Is(err, nomad.ErrNotFound) {
 			err = nil // nobody waits any more, or an answer that was asked for

@@ -15,6 +15,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -286,14 +287,14 @@ func (a *Agent) fullPass() {
 	a.newPass(true)
 	catalog := a.catalog
 	a.nomad.wanted = true
-	if expires := a.setup.Expires; !expires.IsZero() && !a.now().Before(expires) {
+	if expires := a.setup.Expires; a.facts.LoadErr != "" || !expires.IsZero() && !a.now().Before(expires) {
 		a.loadAgain.Store(true)
 	}
 	a.mu.Unlock()
-	moved, err := catalog.Refresh()
+	moved := catalog.Refresh()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.filesRead(err)
+	a.filesRead(catalog.Failed())
 	a.recall(&moved)
 	a.pushMoved(moved)
 	a.heardSuspensions()
@@ -314,10 +315,10 @@ func (a *Agent) filesMoved(change watch.Change) {
 	if reload {
 		a.loadAgain.Store(true)
 	}
-	moved, err := catalog.Look(change.Dirs, change.Trees)
+	moved := catalog.Look(change.Dirs, change.Trees)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.filesRead(err)
+	a.filesRead(catalog.Failed())
 	a.heardSuspensions()
 	if len(moved.Jobs)+len(moved.Files) == 0 {
 		return
@@ -328,30 +329,19 @@ func (a *Agent) filesMoved(change watch.Change) {
 }
 
 // filesRead notes which sources cannot be read: their jobs stay what they were.
-func (a *Agent) filesRead(err error) {
+func (a *Agent) filesRead(failed []error) {
 	a.facts.FilesErr = nil
-	if err == nil {
+	for _, err := range failed {
+		a.facts.FilesErr = append(a.facts.FilesErr, err.Error())
+	}
+	err := errors.Join(failed...)
+	switch {
+	case err == nil:
 		a.told.forget("sources")
-		return
-	}
-	for _, one := range unjoined(err) {
-		a.facts.FilesErr = append(a.facts.FilesErr, one.Error())
-	}
-	if a.told.anew("sources", err.Error()) {
+	case a.told.anew("sources", err.Error()):
 		a.Log.Error(err, "a source cannot be read; its jobs stay what they were")
 	}
 	a.changed()
-}
-
-func unjoined(err error) []error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []error
-		for _, one := range many.Unwrap() {
-			out = append(out, unjoined(one)...)
-		}
-		return out
-	}
-	return []error{err}
 }
 
 func (a *Agent) pushMoved(moved reconcile.Moved) {
@@ -459,8 +449,8 @@ func (a *Agent) renew() {
 	a.trial, a.todo = nil, todo{}
 	a.memory.dirty = true
 	a.newPass(true)
-	moved, err := a.catalog.Refresh()
-	a.filesRead(err)
+	moved := a.catalog.Refresh()
+	a.filesRead(a.catalog.Failed())
 	a.pushMoved(moved) // jobs without a file follow when all of these are read
 	a.nomad.wanted = true
 }

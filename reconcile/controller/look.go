@@ -181,6 +181,9 @@ func (a *Agent) decided(it *item, looked reconcile.Looked) {
 		k.status.Next = append([]string{fmt.Sprintf("run %s came to nothing, it is tried again in %s: %s", looked.Last.ID, wait.Round(time.Second), looked.Last.Reason)}, k.status.Next...)
 	}
 	k.again = p.Does() || p.Condition == reconcile.Orphan || p.Hold != nil && p.Hold.Passes
+	if p.Live != nil && !p.Live.Until.IsZero() {
+		a.queue.pushAt(key{id: id}, a.pass.batch, a.now(), p.Live.Until)
+	}
 	a.noteGone(k, p)
 	a.logPlan(k, *p)
 	if p.Does() {

@@ -66,6 +66,7 @@ type world struct {
 	server *nomadtest.Server
 	client *nomad.Client
 	setup  controller.Setup
+	agent  *controller.Agent // the last one that was started
 	lines  chan line
 	seen   []line
 	cancel context.CancelFunc
@@ -143,6 +144,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	agent := &controller.Agent{Load: w.load, Log: w.logger()}
+	w.agent = agent
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -307,3 +309,5 @@ func (w *world) liveHasE() bool {
 func another(name string) string { return strings.Replace(webJob, `job "web"`, `job "`+name+`"`, 1) }
 
 var withoutE = strings.Replace(webJob, `"-E", `, "", 1)
+
+func idOf(name string) job.ID { return job.ID{Namespace: "default", Name: name} }

@@ -25,7 +25,7 @@ type id struct{ dev, ino uint64 }
 
 func idOf(info fs.FileInfo) (i id) {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		i = id{uint64(s.Dev), s.Ino} //nolint:unconvert // Dev is signed elsewhere
+		i = id{uint64(s.Dev), s.Ino} // Dev is signed elsewhere
 	}
 	return i
 }
@@ -66,11 +66,6 @@ func (o *owner) sync() (grew bool) {
 func (o *owner) rebuild() {
 	o.reopen()
 	o.dropDead()
-	if o.todo.lost {
-		for _, l := range slices.Concat(o.trees, o.files) {
-			o.todo.name(l)
-		}
-	}
 	for _, f := range o.folders {
 		f.was, f.tree, f.passing, f.links = f.tree, false, map[string][]*lookup{}, nil
 	}
@@ -84,7 +79,7 @@ func (o *owner) rebuild() {
 
 // dropDead forgets the watches that fsnotify no longer has, as after an unmount,
 // and those of folders that are others by now. After a loss of events nothing
-// can be believed.
+// can be believed: to drop everything is to name everything.
 func (o *owner) dropDead() {
 	alive := map[string]bool{}
 	if o.fs != nil && !o.todo.lost {

@@ -76,7 +76,7 @@ func (r *reader) glance(dir string) {
 	for _, e := range entries {
 		names[e.Name()] = true
 		path := filepath.Join(dir, e.Name())
-		if !e.IsDir() {
+		if !e.IsDir() && !slices.Contains(r.trees, path) { // that may be a link
 			r.cut(path)
 		}
 		enter(r.snap, path)
@@ -98,7 +98,10 @@ func (r *reader) cut(path string) {
 }
 
 func (r *reader) ofAnother(path, known string) bool {
-	return slices.ContainsFunc(slices.Concat(r.trees, r.files), func(root string) bool {
+	if slices.Contains(r.files, known) {
+		return true
+	}
+	return slices.ContainsFunc(r.trees, func(root string) bool {
 		_, in := below(root, known)
 		_, under := below(path, root)
 		return in && under && path != root
@@ -237,9 +240,4 @@ func link(t testing.TB, target, path string) {
 func swap(t testing.TB, target, path string) {
 	t.Helper()
 	must(t, os.Symlink(target, path+"_tmp"), os.Rename(path+"_tmp", path))
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }

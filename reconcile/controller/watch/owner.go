@@ -75,10 +75,6 @@ func (o *owner) run(w *Watcher) {
 	defer close(w.out)
 	defer o.close()
 	for {
-		var events chan fsnotify.Event
-		if o.fs != nil {
-			events = o.fs.Events
-		}
 		var out chan Change
 		if !o.next.empty() {
 			out = w.out
@@ -91,7 +87,7 @@ func (o *owner) run(w *Watcher) {
 			return
 		case s := <-w.sets:
 			o.set(s)
-		case event := <-events:
+		case event := <-o.events():
 			o.note(event)
 		case err := <-o.errs:
 			o.complain(err)
@@ -107,6 +103,13 @@ func (o *owner) run(w *Watcher) {
 			o.next = Change{}
 		}
 	}
+}
+
+func (o *owner) events() <-chan fsnotify.Event {
+	if o.fs == nil {
+		return nil
+	}
+	return o.fs.Events
 }
 
 func (o *owner) close() {
@@ -241,6 +244,11 @@ func (o *owner) touch() {
 // are watched only now, so what goes on in them was not heard yet: they get a
 // time of quiet of their own.
 func (o *owner) settle() {
+	select {
+	case event := <-o.events(): // on a busy machine the clock is ahead of them
+		o.note(event)
+	default:
+	}
 	latest := o.first.Add(patience * o.Settle)
 	if o.wait(latest) {
 		return
@@ -278,21 +286,22 @@ func (o *owner) offer(c Change) {
 // pollNow names what is polled, having tried to watch it again.
 func (o *owner) pollNow() {
 	var c Change
-	retry := false
 	for _, l := range slices.Concat(o.trees, o.files) {
 		why := l.why()
 		if why == nil {
 			continue
 		}
-		retry = retry || !errors.Is(why, errRemote)
+		if !errors.Is(why, errRemote) {
+			o.todo.looks[l] = true
+			o.todo.verify = o.todo.verify || o.fs == nil
+		}
 		if l.kind == aTree {
 			c.Trees = append(c.Trees, l.path)
 		} else {
 			c.Files = append(c.Files, l.path)
 		}
 	}
-	if retry {
-		o.todo.verify = true
+	if len(o.todo.looks) > 0 {
 		o.sync()
 		if !o.todo.silent() {
 			o.touch()

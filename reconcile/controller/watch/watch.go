@@ -2,9 +2,13 @@
 // hints: who reads them looks for himself. So a folder named too often costs a
 // glance, and one that is not named is a bug.
 //
-// What no event tells of waits for the reader's full pass: writes through mmap,
-// a file system mounted over a folder, and the renaming of a folder far above
-// whose own parent may be entered but not listed.
+// Every entry on the way to what is watched is watched too, from the root of the
+// file system on: folders above a tree are renamed, and links lead elsewhere. So
+// what moves in such a folder wakes this package up, but is not named.
+//
+// What no event tells of waits for the reader's full pass: writes through mmap or
+// through another hard link, a file system mounted over a folder, and the
+// renaming of a folder far above whose own parent may be entered but not listed.
 package watch
 
 import (

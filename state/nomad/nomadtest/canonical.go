@@ -19,6 +19,9 @@ func canonicalize(j *api.Job) {
 	if value(j.NodePool) == "" {
 		j.NodePool = new("default")
 	}
+	if len(j.Datacenters) == 0 {
+		j.Datacenters = []string{"*"}
+	}
 	fill(&j.Region, "global")
 	fill(&j.Namespace, job.DefaultNamespace)
 	fill(&j.DispatchIdempotencyToken, "")
