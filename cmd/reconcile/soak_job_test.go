@@ -126,12 +126,9 @@ func (s *soaking) compose(j *soakJob, sudo bool) {
 	j.text = s.render(j, s.serial, "base", sudo)
 }
 
-// wanted is what must be in the file in the end: each byte of what was written, but for
-// what policies ask.
+// wantedText is what must be in the file in the end: each byte of what was written, but
+// for what policies ask. What cannot be fixed keeps nothing else from being fixed.
 func (s *soaking) wantedText(j *soakJob) string {
-	if j.denied || j.broken {
-		return strings.Replace(j.text, `"-E", `, "", 1)
-	}
 	text := strings.Replace(j.text, `"-E", `, "", 1)
 	if j.tiered() {
 		text = strings.Replace(text, `TIER = "base"`, fmt.Sprintf("TIER = %q", s.policy.tier), 1)

@@ -58,11 +58,16 @@ var soakHeld = []struct {
 // await asks again until nothing is wrong any more, or for so long; then it gives what
 // is.
 func (s *soaking) await(limit time.Duration, wrong func() []string) []string {
+	last := ""
 	for end := time.Now().Add(limit); ; {
 		s.alive()
 		out := wrong()
 		if len(out) == 0 || time.Now().After(end) {
 			return out
+		}
+		if first, _, _ := strings.Cut(out[0], "\n"); first != last && len(out) < 10 { // a soak is long
+			last = first
+			s.t.Logf("still waiting for %d, such as %s", len(out), first)
 		}
 		s.sleep(min(time.Second, limit/20))
 	}
