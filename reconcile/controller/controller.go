@@ -117,7 +117,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.begin(setup)
-	w := watch.New(watch.Options{Settle: setup.Settle, Poll: pollEvery, Log: a.Log, OnError: func(error) { a.Metrics.WatchError() }})
+	w := watch.New(watch.Options{Settle: setup.Settle, Poll: pollEvery, Log: a.Log, OnError: func(error) { a.Metrics.WatchError() }, OnPoll: a.polls})
 	defer w.Close()
 	w.Set(setup.watched())
 	select { // it names what it has begun to watch, which the first pass looks at
@@ -353,6 +353,14 @@ func (a *Agent) pushMoved(moved reconcile.Moved) {
 		a.queue.push(key{file: file}, a.pass.batch, a.now())
 	}
 	a.wake()
+}
+
+// polls notes what cannot be watched.
+func (a *Agent) polls(paths []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.facts.Polling = paths
+	a.changed()
 }
 
 // pushMovedJob is push for a job that somebody may have changed just now.
