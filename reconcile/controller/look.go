@@ -39,7 +39,7 @@ type known struct {
 // startLooks looks at what waits, as many at once as the limit says. While Nomad does
 // not answer nobody asks it.
 func (a *Agent) startLooks(ctx context.Context) {
-	for a.looking < max(a.setup.Concurrency, 1) && a.nomad.err == "" && ctx.Err() == nil {
+	for a.looking < max(a.setup.Concurrency, 1) && a.nomad.err == "" && !a.nomad.needed && ctx.Err() == nil {
 		it, ok := a.queue.pop(a.now())
 		if !ok {
 			return

@@ -142,8 +142,13 @@ func TestMovedWhileAway(t *testing.T) {
 	looked := map[string]bool{}
 	from := len(w.seen)
 	w.start()
-	w.awaitConverged("job-001")
-	w.await("the file is mended", func(l line) bool { return l.Msg == "run" && l.Job == "job-003" })
+	mended := map[string]bool{}
+	w.await("both are mended", func(l line) bool {
+		if l.Msg == "run" && l.Result == "converged" {
+			mended[l.Job] = true
+		}
+		return mended["job-001"] && mended["job-003"]
+	})
 	w.end()
 	for _, l := range w.seen[from:] {
 		if l.Msg == "decided" {

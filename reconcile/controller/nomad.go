@@ -21,8 +21,10 @@ import (
 // following is how far the agent has heard of Nomad.
 type following struct {
 	wanted  bool      // a list is to be read
+	needed  bool      // ... before anything is looked at: it spares a request for each job
 	listing bool      // one is being read
-	index   uint64    // events after it are news
+	index   uint64    // events are followed from it
+	known   uint64    // what happened up to it is in the list that was read last
 	err     string    // why Nomad does not answer; empty while it does
 	fails   int       // lists that failed in a row
 	retryAt time.Time // when the next one is tried; zero: at once
@@ -52,7 +54,8 @@ func (a *Agent) list(ctx context.Context, setup Setup, epoch int) {
 		a.lost(err)
 	default:
 		a.found()
-		a.nomad.index = max(a.nomad.index, index)
+		a.nomad.needed = false
+		a.nomad.index, a.nomad.known = max(a.nomad.index, index), index
 		a.hasList.Do(func() { close(a.started) })
 		a.compare(setup, stubs)
 	}
@@ -215,6 +218,9 @@ func (a *Agent) heard(b nomad.Batch) {
 	a.nomad.index = max(a.nomad.index, b.Index)
 	if b.Opened {
 		a.told.forget("events")
+	}
+	if b.Index <= a.nomad.known { // a stream begins with what it ended with
+		return
 	}
 	for _, id := range b.Jobs {
 		delete(a.stubs, id)
