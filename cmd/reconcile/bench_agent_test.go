@@ -291,6 +291,13 @@ func (w *streamWriter) Write(data []byte) (int, error) {
 // Flush sends what was written.
 func (w *streamWriter) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
 
+// last is when the last request ended that is no list.
+func (p *agentProxy) last() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.busy
+}
+
 func (p *agentProxy) watch(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -413,7 +420,7 @@ func (p *agentProcess) resident() float64 {
 // calm waits until the agent has asked Nomad nothing for a while but for its list.
 func (s *agentStage) calm(p *agentProcess) {
 	p.b.Helper()
-	for end := time.Now().Add(20 * time.Second); !s.proxy.quiet(calmFor); {
+	for end := time.Now().Add(5 * time.Minute); !s.proxy.quiet(calmFor); {
 		if time.Now().After(end) {
 			p.b.Fatalf("the agent goes on asking, %d requests are under way: %s", s.proxy.open, tallied(s.proxy.seen))
 		}
@@ -571,6 +578,8 @@ func (s *agentStage) expect() <-chan struct{} {
 	return news
 }
 
+var jobPriority = regexp.MustCompile(`(?m)^[ \t]+priority *=[^\n]*\n`)
+
 // moved is a text of a file that evaluates to something else.
 func (s *agentStage) moved(b *testing.B, path string) (id, text string) {
 	data, err := os.ReadFile(path)
@@ -582,8 +591,7 @@ func (s *agentStage) moved(b *testing.B, path string) (id, text string) {
 	if diags.HasErrors() {
 		b.Fatal(diags)
 	}
-	priority := regexp.MustCompile(`(?m)^[ \t]+priority *= *\d+\r?\n`)
-	out := priority.ReplaceAllString(string(data), "")
+	out := jobPriority.ReplaceAllString(string(data), "")
 	line := fmt.Sprintf("job %q {", *f.Job.ID)
 	if !strings.Contains(out, line) {
 		b.Fatalf("%s has no line %s", path, line)
@@ -623,7 +631,7 @@ func (s *agentStage) breakOne(b *testing.B) (string, func() time.Time) {
 	}
 }
 
-// change writes many files, as a checkout does, and gives the old texts.
+// change writes many files, as a checkout does.
 func (s *agentStage) change(b *testing.B, paths []string) {
 	texts := make([]string, len(paths))
 	for i, path := range paths {
@@ -651,13 +659,19 @@ func (s *agentStage) checkout(b *testing.B) {
 	p.await(firstPass)
 	s.calm(p)
 	paths := s.some(*benchAgent.changed)
+	for _, path := range paths {
+		old, err := os.ReadFile(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer os.WriteFile(path, old, 0o644) // in sync for what comes after
+	}
 	var took, floor, plans, check []time.Duration
 	for b.Loop() {
 		s.proxy.forget()
 		s.change(b, paths)
 		saved := time.Now()
-		s.decided(p, len(paths))
-		took = append(took, time.Since(saved)-settleTime)
+		took = append(took, s.decided(p, saved)-settleTime)
 		var planned time.Duration
 		for _, r := range s.proxy.requests() {
 			if r.kind == "PUT job/*/plan" {
@@ -676,33 +690,17 @@ func (s *agentStage) checkout(b *testing.B) {
 	b.Logf("%d files: decided after %v; check %v, Nomad's dry-runs %v in all; the last: %s", len(paths), middle(took), middle(check), middle(plans), seen)
 }
 
-// decided waits until the agent has said so of that many jobs.
-func (s *agentStage) decided(p *agentProcess, n int) {
-	seen := map[string]bool{}
-	for len(seen) < n {
-		line := p.next("msg=decided ")
-		_, rest, _ := strings.Cut(line, " job=")
-		id, _, _ := strings.Cut(rest, " ")
-		seen[id] = true
-	}
-}
-
-// next is the next line of the log with a word.
-func (p *agentProcess) next(word string) string {
+// decided waits until the agent has asked all that it wants to know after a moment, and
+// says how long that took.
+func (s *agentStage) decided(p *agentProcess, since time.Time) time.Duration {
 	p.b.Helper()
-	for end := time.After(time.Minute); ; {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				p.b.Fatal("the agent has ended")
-			}
-			if strings.Contains(line, word) {
-				return line
-			}
-		case <-end:
-			p.b.Fatalf("the agent does not say %q", word)
+	for end := time.Now().Add(5 * time.Minute); !s.proxy.last().After(since) || !s.proxy.quiet(calmFor); {
+		if time.Now().After(end) {
+			p.b.Fatal("the agent does not come to an end")
 		}
+		time.Sleep(calmFor / 10) // nothing tells of what does not happen
 	}
+	return s.proxy.last().Sub(since)
 }
 
 func (s *agentStage) order(b *testing.B, concurrency int) {
