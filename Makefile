@@ -16,7 +16,7 @@ fuzz:
 # Below each benchmark stands what it means. Ratios hold on any machine, times do not.
 bench:
 	go test -run '^$$' -bench . -benchtime 5s ./state/jobspec ./policies
-	go test -run '^$$' -bench . -benchtime 3x -timeout 30m ./cmd/reconcile
+	go test -run '^$$' -bench . -benchtime 3x -timeout 60m ./cmd/reconcile
 
 # Against others, their latest releases, which leave nothing behind.
 bench-peers: bench-peers-check bench-peers-agent

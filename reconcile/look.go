@@ -142,10 +142,10 @@ func (ps *pass) withoutAny(ctx context.Context, c *Catalog, ask Ask) (*Plan, err
 func (ps *pass) finish(out Looked, same []look) Looked {
 	runs := ps.past.byJob[out.ID]
 	if len(runs) > 0 {
-		out.Last = &runs[0]
+		out.Last = new(runs[0]) // a copy: it is kept, and the others are not
 	}
 	if i := slices.IndexFunc(runs, func(r history.Run) bool { return r.Open }); i >= 0 {
-		out.Open = &runs[i]
+		out.Open = new(runs[i])
 	}
 	if out.Plan == nil {
 		return out

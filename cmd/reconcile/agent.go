@@ -169,7 +169,7 @@ func (l *loader) load() (controller.Setup, error) {
 // what was in sync under it is still.
 func (in *invocation) revision(s *session, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s\n%s\n%s\n", version, s.source, s.policies.Revision(), s.client.Address())
+	fmt.Fprintf(&b, "%s %s\n%s\n%s\n%s\n", version, commitOf(), s.source, s.policies.Revision(), s.client.Address())
 	for _, v := range in.environ {
 		if strings.HasPrefix(v, "NOMAD_VAR_") || strings.HasPrefix(v, "NOMAD_NAMESPACE=") || strings.HasPrefix(v, "NOMAD_REGION=") {
 			fmt.Fprintf(&b, "%q\n", v)

@@ -95,6 +95,7 @@ func BenchmarkAgent(b *testing.B) {
 type agentStage struct {
 	dir, program, url string
 	files             []string // job files
+	quick             []string // ... of jobs whose deployments take no time, for what waits for runs
 	client            *nomad.Client
 	proxy             *agentProxy
 	front             *httptest.Server
@@ -117,10 +118,18 @@ func newAgentStage(b *testing.B, program string, n int) *agentStage {
 	s.write(b, "policies/sudo.policy.hcl", "policy \"no-sudo-env\" {\n  fix = true\n  sudo {\n    preserve_env = false\n  }\n}\n")
 	var g errgroup.Group
 	g.SetLimit(8)
-	for _, f := range jobspectest.Generate(n) {
+	for _, f := range jobspectest.Generate(n + n/3) {
 		text := inSync(string(f.Bytes))
+		if f.Sudo || len(s.files) == n-quickJobs {
+			continue
+		}
 		s.files = append(s.files, s.write(b, filepath.Join("jobs", f.Name), text))
 		g.Go(func() error { return s.register(f.Name, text) })
+	}
+	for i := range quickJobs {
+		name, text := fmt.Sprintf("quick-%02d.hcl", i), quickJob(i, 0)
+		s.quick = append(s.quick, s.write(b, filepath.Join("jobs", name), text))
+		g.Go(func() error { return s.register(name, text) })
 	}
 	if err := g.Wait(); err != nil {
 		b.Fatal(err)
@@ -130,13 +139,34 @@ func newAgentStage(b *testing.B, program string, n int) *agentStage {
 
 var realDriver = regexp.MustCompile(`driver( *)= "(raw_exec|exec|docker|java)"`)
 
-// inSync takes out what the policy would mend and what would really run.
+// inSync takes out what would really run, and what this Nomad does not have.
 func inSync(text string) string {
-	for _, part := range []string{`"-E", `, `"-E",`, `"-nE", `, `"--preserve-env", `} {
-		text = strings.ReplaceAll(text, part, "")
-	}
-	text = strings.NewReplacer("sudo -E ", "sudo ", "sudo --preserve-env ", "sudo ", "sudo -nE ", "sudo -n ").Replace(text)
+	text = strings.ReplaceAll(text, "${NOMAD_PORT_http}", "8080")
 	return realDriver.ReplaceAllString(text, `driver$1= "mock_driver"`)
+}
+
+// quickJobs is how many of them there are.
+const quickJobs = 100
+
+func quickJob(i, turn int) string {
+	return fmt.Sprintf(`job "quick-%02d" {
+  update {
+    min_healthy_time = "1ms"
+  }
+  group "main" {
+    task "app" {
+      driver = "mock_driver"
+      config {
+        command = "sudo"
+        args    = ["app"]
+      }
+      env {
+        TURN = "%d"
+      }
+    }
+  }
+}
+`, i, turn)
 }
 
 func (s *agentStage) write(b *testing.B, name, text string) (path string) {
@@ -189,6 +219,8 @@ type agentProxy struct {
 	mu      sync.Mutex
 	seen    []agentRequest
 	told    map[string]time.Time // when the stream first named a job
+	open    int
+	busy    time.Time // when the last request ended that is no list
 	watched string
 	news    chan struct{} // a register has come; may be nil
 }
@@ -217,14 +249,22 @@ func (p *agentProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	n, news := len(p.seen), p.news
 	p.seen = append(p.seen, req)
+	p.open++
 	p.mu.Unlock()
 	if req.job != "" && news != nil {
 		news <- struct{}{}
 	}
+	defer p.ended(req, n) // also where the agent has gone away
 	p.next.ServeHTTP(w, r)
+}
+
+func (p *agentProxy) ended(req agentRequest, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n < len(p.seen) {
+	if p.open--; req.kind != "GET jobs" {
+		p.busy = time.Now()
+	}
+	if n < len(p.seen) && p.seen[n].at.Equal(req.at) {
 		p.seen[n].took = time.Since(req.at)
 	}
 }
@@ -250,6 +290,25 @@ func (w *streamWriter) Write(data []byte) (int, error) {
 
 // Flush sends what was written.
 func (w *streamWriter) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
+
+// last is when the last request ended that is no list.
+func (p *agentProxy) last() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.busy
+}
+
+func (p *agentProxy) watch(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watched = id
+}
+
+func (p *agentProxy) quiet(d time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open == 0 && time.Since(p.busy) > d
+}
 
 func (p *agentProxy) forget() {
 	p.mu.Lock()
@@ -277,6 +336,7 @@ type agentProcess struct {
 	cmd   *exec.Cmd
 	began time.Time
 	lines chan string
+	odd   []string // what the first pass has found not in sync
 	b     *testing.B
 }
 
@@ -291,6 +351,7 @@ func (s *agentStage) start(b *testing.B) *agentProcess {
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() { p.cmd.Process.Kill() }) // where the benchmark has failed
 	go func() {
 		defer close(p.lines)
 		for scan := bufio.NewScanner(out); scan.Scan(); {
@@ -304,13 +365,16 @@ func (s *agentStage) start(b *testing.B) *agentProcess {
 func (p *agentProcess) await(words ...string) {
 	p.b.Helper()
 	var last string
-	for end := time.After(5 * time.Minute); ; {
+	for end := time.After(time.Minute); ; {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
 				p.b.Fatalf("the agent has ended; its last line: %s", last)
 			}
 			last = line
+			if strings.Contains(line, "msg=decided") {
+				p.odd = append(p.odd, line)
+			}
 			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
 				return
 			}
@@ -353,18 +417,18 @@ func (p *agentProcess) resident() float64 {
 	return float64(kB) * 1024 / 1e6
 }
 
-// calm waits until the agent has had nothing to do for a while; what it has done is
-// then in its memory.
+// calm waits until the agent has asked Nomad nothing for a while but for its list.
 func (s *agentStage) calm(p *agentProcess) {
-	for before := p.cpu(); ; {
-		time.Sleep(time.Second) // nothing tells of what does not happen
-		now := p.cpu()
-		if now-before < 30*time.Millisecond {
-			return
+	p.b.Helper()
+	for end := time.Now().Add(5 * time.Minute); !s.proxy.quiet(calmFor); {
+		if time.Now().After(end) {
+			p.b.Fatalf("the agent goes on asking, %d requests are under way: %s", s.proxy.open, tallied(s.proxy.seen))
 		}
-		before = now
+		time.Sleep(calmFor / 10) // nothing tells of what does not happen
 	}
 }
+
+const calmFor = 1500 * time.Millisecond
 
 const firstPass = `msg="first pass done"`
 
@@ -372,6 +436,7 @@ func (s *agentStage) starts(b *testing.B) {
 	s.configure(b, 5*time.Minute, "report", 4)
 	var cold, warm, check []time.Duration
 	var coldRequests, warmRequests []agentRequest
+	var odd []string
 	for b.Loop() {
 		if err := os.RemoveAll(filepath.Join(s.dir, ".reconcile")); err != nil {
 			b.Fatal(err)
@@ -388,15 +453,19 @@ func (s *agentStage) starts(b *testing.B) {
 			}
 			s.calm(p)
 			p.stop()
+			odd = p.odd
 		}
 		check = append(check, s.check(b))
 	}
 	b.ReportMetric(0, "ns/op") // of all together: says nothing
-	b.ReportMetric(float64(len(coldRequests))/float64(len(s.files)), "requests/job")
+	b.ReportMetric(float64(len(coldRequests))/float64(len(s.files)+quickJobs), "requests/job")
 	b.ReportMetric(middle(cold).Seconds()/middle(check).Seconds(), "x-check")
 	b.ReportMetric(float64(len(warmRequests)), "warm-requests")
 	b.ReportMetric(float64(middle(warm).Milliseconds()), "warm-ms")
 	b.Logf("cold %v, %s\nwarm %v, %s\ncheck %v; medians of %d", middle(cold), tallied(coldRequests), middle(warm), tallied(warmRequests), middle(check), len(cold))
+	if len(odd) > 0 {
+		b.Logf("%d are not in sync, such as %s", len(odd), odd[0])
+	}
 }
 
 func middle(all []time.Duration) time.Duration {
@@ -509,6 +578,8 @@ func (s *agentStage) expect() <-chan struct{} {
 	return news
 }
 
+var jobPriority = regexp.MustCompile(`(?m)^[ \t]+priority *=[^\n]*\n`)
+
 // moved is a text of a file that evaluates to something else.
 func (s *agentStage) moved(b *testing.B, path string) (id, text string) {
 	data, err := os.ReadFile(path)
@@ -520,8 +591,7 @@ func (s *agentStage) moved(b *testing.B, path string) (id, text string) {
 	if diags.HasErrors() {
 		b.Fatal(diags)
 	}
-	priority := regexp.MustCompile(`(?m)^[ \t]+priority *= *\d+\r?\n`)
-	out := priority.ReplaceAllString(string(data), "")
+	out := jobPriority.ReplaceAllString(string(data), "")
 	line := fmt.Sprintf("job %q {", *f.Job.ID)
 	if !strings.Contains(out, line) {
 		b.Fatalf("%s has no line %s", path, line)
@@ -530,55 +600,27 @@ func (s *agentStage) moved(b *testing.B, path string) (id, text string) {
 }
 
 func (s *agentStage) saveOne(b *testing.B) (string, func() time.Time) {
-	path := s.service(b)
-	id, text := s.moved(b, path)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	s.turn++
+	i := s.turn % quickJobs
+	if err := os.WriteFile(s.quick[i], []byte(quickJob(i, s.turn)), 0o644); err != nil {
 		b.Fatal(err)
 	}
 	saved := time.Now()
-	return id, func() time.Time { return saved.Add(settleTime) }
-}
-
-// service finds the next file of a job that a register does not launch.
-func (s *agentStage) service(b *testing.B) string {
-	for {
-		s.turn++
-		path := s.files[s.turn*37%len(s.files)]
-		data, err := os.ReadFile(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		f, diags := jobspec.Parse(path, data, jobspec.Inputs{})
-		if diags.HasErrors() {
-			b.Fatal(diags)
-		}
-		if f.Job.Type == nil || *f.Job.Type == api.JobTypeService {
-			return path
-		}
-	}
+	return fmt.Sprintf("quick-%02d", i), func() time.Time { return saved.Add(settleTime) }
 }
 
 // breakOne registers a job with what the policy forbids, past the agent.
 func (s *agentStage) breakOne(b *testing.B) (string, func() time.Time) {
-	data, err := os.ReadFile(s.service(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	f, diags := jobspec.Parse("job", data, jobspec.Inputs{})
-	if diags.HasErrors() {
-		b.Fatal(diags)
-	}
+	s.turn++
+	id := job.ID{Namespace: job.DefaultNamespace, Name: fmt.Sprintf("quick-%02d", s.turn%quickJobs)}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	id := job.IDOf(f.Job)
-	live, err := s.client.Job(ctx, job.ID{Namespace: job.DefaultNamespace, Name: id.Name})
+	live, err := s.client.Job(ctx, id)
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.proxy.mu.Lock()
-	s.proxy.watched = id.Name
-	s.proxy.mu.Unlock()
-	live.TaskGroups[0].Tasks[0].Config = map[string]any{"command": "sudo", "args": []any{"-E", "app"}}
+	s.proxy.watch(id.Name)
+	live.TaskGroups[0].Tasks[0].Config["args"] = []any{"-E", "app"}
 	if _, err := s.client.Register(ctx, live, nil, *live.JobModifyIndex); err != nil {
 		b.Fatal(err)
 	}
@@ -589,7 +631,7 @@ func (s *agentStage) breakOne(b *testing.B) (string, func() time.Time) {
 	}
 }
 
-// change writes many files, as a checkout does, and gives the old texts.
+// change writes many files, as a checkout does.
 func (s *agentStage) change(b *testing.B, paths []string) {
 	texts := make([]string, len(paths))
 	for i, path := range paths {
@@ -617,13 +659,19 @@ func (s *agentStage) checkout(b *testing.B) {
 	p.await(firstPass)
 	s.calm(p)
 	paths := s.some(*benchAgent.changed)
+	for _, path := range paths {
+		old, err := os.ReadFile(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer os.WriteFile(path, old, 0o644) // in sync for what comes after
+	}
 	var took, floor, plans, check []time.Duration
 	for b.Loop() {
 		s.proxy.forget()
 		s.change(b, paths)
 		saved := time.Now()
-		s.decided(p, len(paths))
-		took = append(took, time.Since(saved)-settleTime)
+		took = append(took, s.decided(p, saved)-settleTime)
 		var planned time.Duration
 		for _, r := range s.proxy.requests() {
 			if r.kind == "PUT job/*/plan" {
@@ -642,37 +690,18 @@ func (s *agentStage) checkout(b *testing.B) {
 	b.Logf("%d files: decided after %v; check %v, Nomad's dry-runs %v in all; the last: %s", len(paths), middle(took), middle(check), middle(plans), seen)
 }
 
-// decided waits until the agent has said so of that many jobs.
-func (s *agentStage) decided(p *agentProcess, n int) {
-	seen := map[string]bool{}
-	for len(seen) < n {
-		line := p.next("msg=decided ")
-		_, rest, _ := strings.Cut(line, " job=")
-		id, _, _ := strings.Cut(rest, " ")
-		seen[id] = true
-	}
-}
-
-// next is the next line of the log with a word.
-func (p *agentProcess) next(word string) string {
+// decided waits until the agent has asked all that it wants to know after a moment, and
+// says how long that took.
+func (s *agentStage) decided(p *agentProcess, since time.Time) time.Duration {
 	p.b.Helper()
-	for end := time.After(5 * time.Minute); ; {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				p.b.Fatal("the agent has ended")
-			}
-			if strings.Contains(line, word) {
-				return line
-			}
-		case <-end:
-			p.b.Fatalf("the agent does not say %q", word)
+	for end := time.Now().Add(5 * time.Minute); !s.proxy.last().After(since) || !s.proxy.quiet(calmFor); {
+		if time.Now().After(end) {
+			p.b.Fatal("the agent does not come to an end")
 		}
+		time.Sleep(calmFor / 10) // nothing tells of what does not happen
 	}
+	return s.proxy.last().Sub(since)
 }
-
-// orderJobs: a register takes its time.
-const orderJobs = 100
 
 func (s *agentStage) order(b *testing.B, concurrency int) {
 	s.configure(b, 5*time.Minute, "apply", concurrency)
@@ -680,28 +709,38 @@ func (s *agentStage) order(b *testing.B, concurrency int) {
 	p.await(firstPass)
 	defer p.stop()
 	misplaced := 0
-	var n int
 	for b.Loop() {
-		var runs [2][]string
-		for i := range runs {
-			s.calm(p)
-			s.proxy.forget()
-			s.change(b, s.some(orderJobs))
-			s.calm(p)
-			for _, r := range s.proxy.requests() {
-				if r.job != "" {
-					runs[i] = append(runs[i], r.job)
-				}
-			}
-		}
-		for i, id := range runs[0] {
-			if at := slices.Index(runs[1], id); at < 0 || max(at-i, i-at) >= concurrency {
+		first, second := s.registers(b, p), s.registers(b, p)
+		for i, id := range first {
+			if at := slices.Index(second, id); at < 0 || max(at-i, i-at) >= concurrency {
 				misplaced++
 			}
 		}
-		n = len(runs[0])
 	}
 	b.ReportMetric(0, "ns/op") // says nothing
 	b.ReportMetric(float64(misplaced), "misplaced")
-	b.Logf("%d registers in each run", n)
+}
+
+// registers has all files of quick jobs changed, and gives the jobs in the order in
+// which they were registered then.
+func (s *agentStage) registers(b *testing.B, p *agentProcess) []string {
+	s.calm(p)
+	s.proxy.forget()
+	news := s.expect()
+	s.turn++
+	for i, path := range s.quick {
+		if err := os.WriteFile(path, []byte(quickJob(i, s.turn)), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range s.quick {
+		<-news
+	}
+	var ids []string
+	for _, r := range s.proxy.requests() {
+		if r.job != "" {
+			ids = append(ids, r.job)
+		}
+	}
+	return ids
 }

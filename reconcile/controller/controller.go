@@ -81,30 +81,31 @@ type Agent struct {
 	started   chan struct{} // closed when there is a list of Nomad's that events follow
 	hasList   sync.Once
 
-	mu      sync.Mutex // guards all below; nothing that waits is done under it
-	setup   Setup
-	epoch   int // counts setups: what was begun under an older one is begun again
-	catalog *reconcile.Catalog
-	queue   *queue
-	jobs    map[job.ID]*known
-	stubs   map[job.ID]*api.JobListStub // of the last list, while what it set off is worked through
-	pass    pass
-	todo    todo
-	open    []history.Run // left open by a crash, to be settled
-	looking int
-	running int
-	trial   *reconcile.Trial // nil: to be read from the history
-	trying  bool             // the one run that proves the policies is under way
-	held    []history.Suspension
-	nomad   following
-	memory  memory
-	facts   Overview  // but for its jobs and counts
-	shown   time.Time // when the metrics were last brought up to date
-	news    bool      // ... since when something changed
-	told    told
-	pruned  time.Time
-	nextTry time.Time // when the first of the changes may be tried that are put off; zero: none was met
-	expired time.Time // the Expires that was answered with a load
+	mu       sync.Mutex // guards all below; nothing that waits is done under it
+	setup    Setup
+	epoch    int // counts setups: what was begun under an older one is begun again
+	catalog  *reconcile.Catalog
+	queue    *queue
+	jobs     map[job.ID]*known
+	stubs    map[job.ID]*api.JobListStub // of the last list, while what it set off is worked through
+	pass     pass
+	todo     todo
+	open     []history.Run // left open by a crash, to be settled
+	looking  int
+	running  int
+	trial    *reconcile.Trial // nil: to be read from the history
+	trying   bool             // the one run that proves the policies is under way
+	held     []history.Suspension
+	nomad    following
+	memory   memory
+	facts    Overview  // but for its jobs and counts
+	progress time.Time // when the log last said how far a long pass has come
+	shown    time.Time // when the metrics were last brought up to date
+	news     bool      // ... since when something changed
+	told     told
+	pruned   time.Time
+	nextTry  time.Time // when the first of the changes may be tried that are put off; zero: none was met
+	expired  time.Time // the Expires that was answered with a load
 }
 
 // Run loops until ctx ends, and then until the runs under way have ended or are
@@ -116,7 +117,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.begin(setup)
-	w := watch.New(watch.Options{Settle: setup.Settle, Poll: pollEvery, Log: a.Log, OnError: func(error) { a.Metrics.WatchError() }})
+	w := watch.New(watch.Options{Settle: setup.Settle, Poll: pollEvery, Log: a.Log, OnError: func(error) { a.Metrics.WatchError() }, OnPoll: a.polls})
 	defer w.Close()
 	w.Set(setup.watched())
 	select { // it names what it has begun to watch, which the first pass looks at
@@ -352,6 +353,14 @@ func (a *Agent) pushMoved(moved reconcile.Moved) {
 		a.queue.push(key{file: file}, a.pass.batch, a.now())
 	}
 	a.wake()
+}
+
+// polls notes what cannot be watched.
+func (a *Agent) polls(paths []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.facts.Polling = paths
+	a.changed()
 }
 
 // pushMovedJob is push for a job that somebody may have changed just now.

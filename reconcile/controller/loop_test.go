@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -351,4 +352,33 @@ func TestReconcileNow(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	t.Error("it was not looked at")
+}
+
+// What is saved together is changed in the order of the jobs, the same each time.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.setup.Sync.Fix, w.setup.Concurrency, w.setup.MaxChanges, w.setup.Settle = true, 1, 100, 50*time.Millisecond
+	w.remove("jobs/web.hcl")
+	var mu sync.Mutex
+	var order []string
+	w.setup.Applier.Progress = func(e reconcile.Event) {
+		if mu.Lock(); e.Step == "write" && e.Outcome == "" {
+			order = append(order, e.Job.Name)
+		}
+		mu.Unlock()
+	}
+	w.start()
+	w.await("the first pass", func(l line) bool { return l.Msg == "first pass done" })
+	for _, i := range []int{7, 3, 9, 0, 5, 8, 1, 6, 2, 4} {
+		w.write(fmt.Sprintf("jobs/%d/x.hcl", 9-i), another(fmt.Sprintf("job-%d", i)), 0o644)
+	}
+	for range 10 {
+		w.await("a run", func(l line) bool { return l.Msg == "run" && l.Result == "converged" })
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.IsSorted(order) || len(order) != 10 {
+		t.Errorf("%v", order)
+	}
 }

@@ -3,9 +3,7 @@ package controller
 import (
 	"cmp"
 	"container/heap"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"nomad-reconcile/state/job"
@@ -203,11 +201,6 @@ func (q *queue) has(k key) bool {
 }
 
 func (q *queue) isBusy(k key) bool { return q.busy[k] != nil }
-
-// keys are all that wait, in order; for tests.
-func (q *queue) keys() []key {
-	return slices.SortedFunc(maps.Keys(q.waiting), key.compare)
-}
 
 // order is a heap of items.
 type order struct {

@@ -155,6 +155,7 @@ const measureEvery = time.Second
 // measure brings the metrics up to date.
 func (a *Agent) measure() {
 	a.Metrics.Queue(a.queue.len())
+	a.tellProgress()
 	idle := a.looking == 0 && a.queue.ready.Len() == 0
 	if !a.news || !idle && a.now().Sub(a.shown) < measureEvery {
 		return
@@ -170,6 +171,23 @@ func (a *Agent) measure() {
 	a.Metrics.Conditions(conditions)
 	a.Metrics.Findings(a.setup.Planner.Policies, found)
 	a.Metrics.Passed(a.facts.Passed)
+}
+
+// progressEvery is how often the log says how far a long pass has come.
+const progressEvery = 10 * time.Second
+
+func (a *Agent) tellProgress() {
+	left := a.looking + a.queue.ready.Len()
+	switch {
+	case left == 0:
+		a.progress = time.Time{}
+	case a.progress.IsZero():
+		a.progress = a.now()
+	case a.now().Sub(a.progress) >= progressEvery:
+		a.progress = a.now()
+		a.Log.Info("working through what has moved", "left", left, "jobs", len(a.jobs))
+		a.tell(fmt.Sprintf("working through what has moved: %d left, %d jobs known", left, len(a.jobs)))
+	}
 }
 
 // tellState says in a few words how things are.

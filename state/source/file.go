@@ -40,7 +40,7 @@ func readBelow(root, path string, find func(root, path string) (*place, error)) 
 
 // Write durably replaces the bytes of a file below root that was read as doc:
 // the file holds either the old or the new bytes, whatever happens, and keeps its
-// mode and owner. A symlink within root stays; what it leads to is written. It is
+// mode, owner and access control list. A symlink within root stays; what it leads to is written. It is
 // refused with ErrChanged if the file no longer holds doc.Bytes, and with
 // ErrReadOnly, ErrNotRegular or ErrOutside. After any other error the file holds
 // the old bytes, unless only the last sync of the folder failed.
@@ -178,6 +178,7 @@ type fsys interface {
 // pending is a temporary file that will take another's place.
 type pending interface {
 	io.Writer
+	Name() string
 	Stat() (fs.FileInfo, error)
 	Chown(uid, gid int) error
 	Chmod(mode fs.FileMode) error
@@ -227,7 +228,7 @@ func (w writer) replace(in *place, doc Document, data []byte) (err error) {
 		return err
 	}
 	defer tmp.Cleanup()
-	if err := fill(tmp, info, data); err != nil {
+	if err := fill(tmp, in.path, info, data); err != nil {
 		return err
 	}
 	// Again, at the last moment: filling and syncing took its time.
@@ -240,12 +241,15 @@ func (w writer) replace(in *place, doc Document, data []byte) (err error) {
 	return w.fs.SyncDir(filepath.Dir(in.path))
 }
 
-func fill(tmp pending, like fs.FileInfo, data []byte) error {
+func fill(tmp pending, old string, like fs.FileInfo, data []byte) error {
 	if _, err := tmp.Write(data); err != nil {
 		return err
 	}
 	if err := keepOwner(tmp, like); err != nil {
 		return err
+	}
+	if err := keepACL(old, tmp.Name()); err != nil {
+		return fmt.Errorf("keeping its access control list: %w", err)
 	}
 	// After the owner: a change of owner clears bits of the mode.
 	if err := tmp.Chmod(like.Mode() & modeBits); err != nil {

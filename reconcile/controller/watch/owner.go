@@ -31,8 +31,9 @@ type owner struct {
 	first, last time.Time // events since the last Change was given
 	quiet, poll *time.Timer
 	polling     bool
-	next        Change // settled, not read yet
-	found       int    // folders in trees that were not watched before
+	polled      []string // what OnPoll was told last
+	next        Change   // settled, not read yet
+	found       int      // folders in trees that were not watched before
 }
 
 func newOwner(o Options) *owner {
@@ -318,11 +319,11 @@ func (o *owner) pollNow() {
 func (o *owner) judge() {
 	again, lost := []string{}, map[string][]string{}
 	whys := map[string]error{}
-	polling := false
+	var polled []string
 	for _, l := range slices.Concat(o.trees, o.files) {
 		why, text := l.why(), ""
 		if why != nil {
-			text, polling = explain(why), true
+			text, polled = explain(why), append(polled, l.path)
 		}
 		switch {
 		case text == l.said:
@@ -344,12 +345,18 @@ func (o *owner) judge() {
 	if len(again) > 0 {
 		o.Log.Info("watching again", "paths", again)
 	}
+	polling := len(polled) > 0
 	if polling && !o.polling {
 		o.poll.Reset(o.Poll)
 	} else if !polling {
 		o.poll.Stop()
 	}
 	o.polling = polling
+	if slices.Sort(polled); !slices.Equal(polled, o.polled) {
+		if o.polled = polled; o.OnPoll != nil {
+			o.OnPoll(slices.Clone(polled))
+		}
+	}
 }
 
 // why is the reason that this has to be polled.

@@ -414,9 +414,9 @@ func TestPollsWhereItCannotWatch(t *testing.T) {
 			t.Parallel()
 			var l limit
 			var log journal
-			var told atomic.Int64
+			var told, polled atomic.Int64
 			l.set(0, c.err)
-			o := Options{Poll: 4 * settleFor, Log: log.logger(), OnError: count(&told, c.err)}
+			o := Options{Poll: 4 * settleFor, Log: log.logger(), OnError: count(&told, c.err), OnPoll: func(paths []string) { polled.Store(10*polled.Load() + int64(len(paths))) }}
 			if c.opens {
 				o.open = l.open
 			} else {
@@ -425,6 +425,9 @@ func TestPollsWhereItCannotWatch(t *testing.T) {
 			polls(t, o, &l, &log, c.raise)
 			if told.Load() == 0 {
 				t.Error("OnError did not hear of it")
+			}
+			if got := polled.Load(); got != 20 { // two, then none
+				t.Errorf("OnPoll heard of %d", got)
 			}
 		})
 	}

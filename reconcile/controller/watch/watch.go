@@ -32,7 +32,8 @@ type Options struct {
 	Settle  time.Duration // quiet time after the last event before a Change is given; 250 ms if not said
 	Poll    time.Duration // how often what cannot be watched is named; 10 s if not said
 	Log     logr.Logger
-	OnError func(error) // hears of every failure to watch, for metrics; may be nil
+	OnError func(error)          // hears of every failure to watch, for metrics; may be nil
+	OnPoll  func(paths []string) // hears what is polled now, sorted, whenever that is another; may be nil
 
 	// What tests make fail, or count.
 	turn   func()

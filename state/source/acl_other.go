@@ -1,0 +1,5 @@
+//go:build !linux
+
+package source
+
+func keepACL(string, string) error { return nil }
