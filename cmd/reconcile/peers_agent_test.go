@@ -183,6 +183,8 @@ func (s *peerStage) ours(b *testing.B) peerSide {
 		change: func(b *testing.B) (string, time.Time) { return s.change(b), time.Now() }}
 }
 
+// peer is called as its documentation of July 2026 has it; nothing of it was run where
+// this was written, as it could not be installed there.
 func (s *peerStage) peer(b *testing.B, program string) peerSide {
 	s.commit(b) // what our side has changed
 	listen := httptest.NewServer(http.NotFoundHandler())
