@@ -132,9 +132,7 @@ func TestMaxChanges(t *testing.T) {
 			w.start()
 			want := map[bool]int{false: 2, true: 1}[held]
 			w.await("the limit", func(l line) bool { return l.Waiting == want })
-			if !slices.ContainsFunc(w.seen, func(l line) bool { return l.Msg == "run" && l.Result == "converged" }) {
-				w.await("the run", func(l line) bool { return l.Msg == "run" && l.Result == "converged" })
-			}
+			w.awaitOrSeen("the run", func(l line) bool { return l.Msg == "run" && l.Result == "converged" })
 			if w.fileHasE(changed) || !w.fileHasE(same) || !w.fileHasE("jobs/web.hcl") {
 				t.Errorf("%+v", w.seen)
 			}

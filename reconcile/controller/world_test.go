@@ -187,6 +187,14 @@ func (w *world) await(what string, is func(line) bool) line {
 	}
 }
 
+// awaitOrSeen is await for a line that may have come before another one did.
+func (w *world) awaitOrSeen(what string, is func(line) bool) {
+	w.t.Helper()
+	if !slices.ContainsFunc(w.seen, is) {
+		w.await(what, is)
+	}
+}
+
 func (w *world) awaitRun(name string) line {
 	w.t.Helper()
 	return w.await("a run of "+name, func(l line) bool { return l.Msg == "run" && l.Job == name })
