@@ -161,6 +161,25 @@ func TestMovedWhileAway(t *testing.T) {
 	}
 }
 
+// The last run of a job that was in sync is known after a restart, with its end.
+func TestLastRunAfterRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.setup.Sync.Fix = true
+	w.register(webJob)
+	w.start()
+	w.awaitConverged("web")
+	w.awaitDecided("web", "in_sync")
+	w.end()
+	time.Sleep(60 * time.Millisecond) // a file that was written in this very moment is read again
+	w.start()
+	w.await("the first pass", func(l line) bool { return l.Msg == "first pass done" })
+	last := w.agent.Overview().Jobs[0].LastRun
+	if last == nil || last.Result != "converged" || last.Ended.IsZero() || last.Kind != reconcile.AgentKind {
+		t.Errorf("%+v", last)
+	}
+}
+
 // A live job that somebody breaks is mended from Nomad's event alone, also when the
 // stream was cut before.
 func TestEvents(t *testing.T) {

@@ -31,7 +31,32 @@ type remembered struct {
 	Reason  string            `json:"reason,omitempty"`
 	Version *uint64           `json:"version,omitempty"`
 	Since   time.Time         `json:"since"`
-	LastRun *history.Run      `json:"last_run,omitempty"` // what a status shows of it
+	LastRun *rememberedRun    `json:"last_run,omitempty"`
+}
+
+// rememberedRun is what a status shows of a run. The history has the rest, and reading
+// it for each job would be the work that a memory is to save.
+type rememberedRun struct {
+	ID      string         `json:"id"`
+	Kind    string         `json:"kind"`
+	Result  history.Result `json:"result"`
+	Reason  string         `json:"reason,omitempty"`
+	Started time.Time      `json:"started"`
+	Ended   time.Time      `json:"ended"`
+}
+
+func inShort(r *history.Run) *rememberedRun {
+	if r == nil {
+		return nil
+	}
+	return &rememberedRun{ID: r.ID, Kind: r.Kind, Result: r.Result, Reason: r.Reason, Started: r.Started, Ended: r.Ended}
+}
+
+func (r *rememberedRun) of(id job.ID) *history.Run {
+	if r == nil {
+		return nil
+	}
+	return &history.Run{Job: id, ID: r.ID, Kind: r.Kind, Result: r.Result, Reason: r.Reason, Started: r.Started, Ended: r.Ended}
 }
 
 type memoryFile struct {
@@ -88,7 +113,7 @@ func (a *Agent) recall(moved *reconcile.Moved) {
 		}
 		a.jobs[r.Job] = &known{index: r.Index, health: r.Health, told: "remembered", status: Status{
 			ID: r.Job, File: r.Shown, Condition: reconcile.InSync, Reason: r.Reason, Since: r.Since,
-			Looked: a.facts.Started, Revision: r.Basis, Version: r.Version, LastRun: r.LastRun,
+			Looked: a.facts.Started, Revision: r.Basis, Version: r.Version, LastRun: r.LastRun.of(r.Job),
 		}}
 	}
 	moved.Files = left
@@ -98,14 +123,6 @@ func (a *Agent) recall(moved *reconcile.Moved) {
 		}
 	}
 	a.memory.old = nil
-}
-
-// inShort is a run without its steps and gates, which are in the history.
-func inShort(r *history.Run) *history.Run {
-	if r == nil {
-		return nil
-	}
-	return &history.Run{ID: r.ID, Job: r.Job, Kind: r.Kind, Result: r.Result, Reason: r.Reason, Started: r.Started, Ended: r.Ended}
 }
 
 // saveEvery keeps a busy agent from writing its memory all the time.
