@@ -1,5 +1,5 @@
 # Thin on purpose: every line is what one would type.
-.PHONY: build test lint fuzz bench bench-peers install uninstall
+.PHONY: build test lint fuzz bench bench-peers bench-peers-check bench-peers-agent install uninstall
 
 build:
 	go build -o bin/ ./cmd/reconcile
@@ -18,11 +18,21 @@ bench:
 	go test -run '^$$' -bench . -benchtime 5s ./state/jobspec ./policies
 	go test -run '^$$' -bench . -benchtime 3x -timeout 60m ./cmd/reconcile
 
-# Against conftest, its latest release, which leaves nothing behind.
-bench-peers:
+# Against others, their latest releases, which leave nothing behind.
+bench-peers: bench-peers-check bench-peers-agent
+
+bench-peers-check:
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	GOBIN=$$dir go install github.com/open-policy-agent/conftest@latest && \
 	BENCH_CONFTEST=$$dir/conftest go test -run '^$$' -bench '^BenchmarkPeers$$' -benchtime 3x -timeout 30m ./cmd/reconcile
+
+# What the agent asks of Nomad, and another one: ten minutes of mostly waiting. Where the
+# other is not to be had, ours is measured alone; -v says so.
+bench-peers-agent:
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	{ GOBIN=$$dir go install github.com/gerrowadat/nomad-gitops/cmd/nomad-gitops@latest || \
+		echo "nomad-gitops cannot be installed, see above: its side is skipped" >&2; } && \
+	BENCH_PEER=$$dir/nomad-gitops go test -v -run '^$$' -bench '^BenchmarkPeersAgent$$' -benchtime 1x -timeout 30m ./cmd/reconcile
 
 # What `make` has built becomes a service of this host, see "On a host" in README.md.
 # It does not build, because root need not have Go, and starts nothing.

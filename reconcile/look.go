@@ -129,6 +129,9 @@ func (ps *pass) withoutAny(ctx context.Context, c *Catalog, ask Ask) (*Plan, err
 			return plan, err
 		}
 	}
+	if !ps.ours(ask.ID) {
+		return nil, nil
+	}
 	if err := ps.recollectJob(&ps.past, ask.ID); err != nil {
 		return nil, err
 	}

@@ -90,13 +90,19 @@ func (p *Planner) heldWhileReading(d draft) *Hold {
 	if d.spec == nil {
 		return unreadable(d)
 	}
-	if p.Nomad != nil && !slices.Contains(p.Namespaces, "*") && !slices.Contains(p.Namespaces, d.id.Namespace) {
+	if p.Nomad != nil && !p.ours(d.id) {
 		return &Hold{
 			Reason: fmt.Sprintf("namespace %q is not ours", d.id.Namespace),
 			Next:   fmt.Sprintf("add it to nomad { namespaces = [...] }: %q", d.id.Namespace),
 		}
 	}
 	return nil
+}
+
+// ours: its namespace is one of those that the configuration names. What is elsewhere
+// is nobody's here, also if we have registered it once.
+func (p *Planner) ours(id job.ID) bool {
+	return slices.Contains(p.Namespaces, "*") || slices.Contains(p.Namespaces, id.Namespace)
 }
 
 func unreadable(d draft) *Hold {

@@ -213,7 +213,7 @@ func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool
 			continue
 		}
 		seen[r.Job] = true
-		if !registeredFromFile(ps.past.byJob[r.Job]) {
+		if !ps.ours(r.Job) || !registeredFromFile(ps.past.byJob[r.Job]) {
 			continue
 		}
 		plan, err := ps.orphan(ctx, Observation{ID: r.Job, Ours: true, Complete: whole, Grace: ps.Gone[r.Job] > 1})

@@ -33,10 +33,11 @@ type answering struct {
 	metrics *controller.Metrics
 	log     logr.Logger
 
-	mu   sync.Mutex
-	http config.HTTP // that is answered on now
-	end  func()      // of answering there; nil where nobody does
-	all  []func()
+	mu    sync.Mutex
+	http  config.HTTP // that is answered on now
+	token string      // ... and what must be shown there
+	end   func()      // of answering there; nil where nobody does
+	all   []func()
 }
 
 // open answers on the socket, and on the address of the first configuration: where it
@@ -55,17 +56,17 @@ func (f *answering) open(c *config.Config) error {
 func (f *answering) listen(c config.HTTP) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c == f.http {
+	token, err := readToken(c.TokenFile) // which may be another in the same file
+	if c == f.http && (c.Address == "" || f.end != nil && err == nil && token == f.token) {
 		return nil
 	}
 	if f.end != nil {
 		f.end()
 		f.end = nil
 	}
-	if f.http = c; c.Address == "" {
+	if f.http, f.token = c, token; c.Address == "" {
 		return nil
 	}
-	token, err := readToken(c.TokenFile)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (f *answering) listen(c config.HTTP) error {
 // agent goes on without.
 func (f *answering) reload(c *config.Config) {
 	if err := f.listen(c.HTTP); err != nil {
-		f.log.Error(err, "nobody answers over HTTP now")
+		f.log.Error(err, "nobody answers over HTTP now; it is tried again when something is loaded anew")
 	}
 }
 

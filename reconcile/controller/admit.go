@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -24,6 +26,33 @@ func (a *Agent) newPass(full bool) {
 	a.pass = pass{batch: a.pass.batch + 1, left: a.setup.MaxChanges, full: full, stirred: true}
 }
 
+// madeByRuns: no file has moved but those that runs of this pass have written. Such a
+// move begins no pass: each run would pay for the next one, and limits.max_changes
+// would limit nothing.
+func (a *Agent) madeByRuns(moved reconcile.Moved) bool {
+	return len(moved.Files) == 0 && !slices.ContainsFunc(moved.Jobs, func(id job.ID) bool { return !a.madeByRun(id) })
+}
+
+func (a *Agent) madeByRun(id job.ID) bool {
+	k, files := a.jobs[id], a.catalog.Files(id)
+	if k == nil || len(files) != 1 {
+		return false
+	}
+	if k.status.Running {
+		return true
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		return false
+	}
+	is := history.Hash(text)
+	if is == k.status.Revision.File { // as it was when it was last looked at
+		return true
+	}
+	last := k.status.LastRun
+	return k.ran == a.pass.batch && last != nil && (is == last.NewFile || is == last.Basis.File)
+}
+
 // startRuns begins changes in the order of the jobs, when all is known that moved
 // together with them: so the order is the same every time, and what two files declare
 // is not taken for one.
@@ -40,6 +69,10 @@ func (a *Agent) startRuns(ctx context.Context) {
 			continue
 		case a.queue.soon(key{id: id}): // it is looked at again first, and keeps its place
 			return
+		case c.plan.Will(reconcile.Stop) && !a.catalog.Whole(): // nobody knows any more that no file declares it
+			a.todo.drop(id)
+			a.push(id)
+			continue
 		case a.pass.left == 0:
 			a.postpone(id)
 			continue
@@ -72,11 +105,7 @@ func (a *Agent) isRunning(id job.ID) bool { return a.jobs[id] != nil && a.jobs[i
 // follow. Edits of files alone prove nothing, and need no proof.
 func (a *Agent) mayRegister(id job.ID) bool {
 	if a.trial == nil {
-		trial, err := a.setup.Planner.Trial()
-		if err != nil && a.told.anew("trial", err.Error()) {
-			a.Log.Error(err, "not known whether the policies have proved themselves")
-		}
-		a.trial = &trial
+		a.trial = a.readTrial()
 	}
 	switch {
 	case a.trial.Proven:
@@ -92,10 +121,40 @@ func (a *Agent) mayRegister(id job.ID) bool {
 	return true
 }
 
-// proved notes what the run of a first job says of the policies.
+// readTrial asks the history. Where that cannot be read, one job has to prove the
+// policies once more: that they have proved themselves would be a guess.
+func (a *Agent) readTrial() *reconcile.Trial {
+	trial, err := a.setup.Planner.Trial()
+	switch {
+	case err == nil:
+		a.told.forget("trial")
+		return &trial
+	case a.told.anew("trial", err.Error()):
+		a.Log.Error(err, "not known whether the policies have proved themselves")
+	}
+	return &reconcile.Trial{}
+}
+
+// provedElsewhere: a run that was not begun as the first may have proved the policies
+// all the same, or the contrary: a person's, or one that a crash had left open. The
+// history has it, and what waits for the proof is looked at again.
+func (a *Agent) provedElsewhere(run history.Run) {
+	if run.ID == "" || run.Open || a.trial == nil || a.trial.Proven {
+		return
+	}
+	a.trial = nil
+	for id, k := range a.jobs {
+		if k.again && k.status.Condition == reconcile.Held {
+			a.push(id)
+		}
+	}
+}
+
+// proved notes what the run of a first job says of the policies that it was planned
+// under. Meanwhile others may have come into force, of which it says nothing.
 func (a *Agent) proved(run history.Run) {
 	a.trying = false
-	if run.ID == "" || a.trial == nil {
+	if run.ID == "" || a.trial == nil || run.Basis.Policies != a.setup.Planner.Policies.Revision() {
 		return
 	}
 	switch {
@@ -129,7 +188,12 @@ func (a *Agent) postpone(id job.ID) {
 // refill gives changes that were kept back their turn: in a full pass all of them, in
 // any other those of this pass, where a run has changed nothing after all.
 func (a *Agent) refill() {
-	room := a.pass.left - a.todo.len()
+	room := a.pass.left
+	for id := range a.todo.each {
+		if k := a.jobs[id]; k == nil || !a.now().Before(k.notBefore) { // the others need none yet
+			room--
+		}
+	}
 	if room <= 0 {
 		return
 	}
@@ -139,11 +203,17 @@ func (a *Agent) refill() {
 			kept = append(kept, id)
 		}
 	}
-	slices.SortFunc(kept, job.ID.Compare)
+	slices.SortFunc(kept, a.whoseTurn)
 	for _, id := range kept[:min(room, len(kept))] {
 		a.jobs[id].passed = 0
 		a.push(id)
 	}
+}
+
+// whoseTurn: those whose runs come to nothing go after the others. Else a few of them
+// would use up limits.max_changes in each pass, and nobody else ever had a turn.
+func (a *Agent) whoseTurn(x, y job.ID) int {
+	return cmp.Or(cmp.Compare(a.jobs[x].failures, a.jobs[y].failures), x.Compare(y))
 }
 
 // tellWaiting says once what limits.max_changes keeps back.

@@ -80,6 +80,7 @@ type Agent struct {
 	once      sync.Once
 	started   chan struct{} // closed when there is a list of Nomad's that events follow
 	hasList   sync.Once
+	parking   chan struct{} // closed when runs under way are not waited for any more
 
 	mu       sync.Mutex // guards all below; nothing that waits is done under it
 	setup    Setup
@@ -93,6 +94,7 @@ type Agent struct {
 	open     []history.Run // left open by a crash, to be settled
 	looking  int
 	running  int
+	ending   bool             // no more runs are begun
 	trial    *reconcile.Trial // nil: to be read from the history
 	trying   bool             // the one run that proves the policies is under way
 	held     []history.Suspension
@@ -128,6 +130,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	runs, park := context.WithCancel(context.WithoutCancel(ctx))
 	defer park()
+	defer context.AfterFunc(runs, func() { close(a.parking) })()
 	a.Log.Info("started", "interval", setup.Interval.String(), "watching", slices.Concat(setup.Trees, setup.Policies, setup.Files))
 	if a.Ready != nil {
 		a.Ready()
@@ -144,7 +147,9 @@ const (
 )
 
 func (a *Agent) init() {
-	a.once.Do(func() { a.woken, a.started = make(chan struct{}, 1), make(chan struct{}) })
+	a.once.Do(func() {
+		a.woken, a.started, a.parking = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	})
 }
 
 // begin takes the first setup.
@@ -208,6 +213,7 @@ func (a *Agent) loop(ctx, runs context.Context, w *watch.Watcher) {
 			unfollow()
 			unfollow = a.follow(ctx)
 			w.Set(a.setup.watched())
+			full.Reset(a.jittered()) // all is looked at now, and interval may be another
 		}
 	}
 }
@@ -324,8 +330,10 @@ func (a *Agent) filesMoved(change watch.Change) {
 	if len(moved.Jobs)+len(moved.Files) == 0 {
 		return
 	}
-	a.Log.V(1).Info("pass", "because", "files", "jobs", len(moved.Jobs), "files", len(moved.Files))
-	a.newPass(false)
+	if !a.madeByRuns(moved) {
+		a.Log.V(1).Info("pass", "because", "files", "jobs", len(moved.Jobs), "files", len(moved.Files))
+		a.newPass(false)
+	}
 	a.pushMoved(moved)
 }
 
@@ -456,6 +464,7 @@ func (a *Agent) renew() {
 	a.facts.Config = a.setup.Revision
 	a.catalog = reconcile.NewCatalog(a.setup.Planner.Sources, a.setup.Applier.Clock)
 	a.trial, a.todo = nil, todo{}
+	a.facts.Calm = time.Time{} // the windows may be others
 	a.memory.dirty = true
 	a.newPass(true)
 	moved := a.catalog.Refresh()
@@ -483,6 +492,7 @@ func (a *Agent) prune() {
 func (a *Agent) end(park context.CancelFunc) {
 	a.mu.Lock()
 	shutdown, n := a.setup.Shutdown, a.running
+	a.ending = true
 	a.mu.Unlock()
 	if n > 0 {
 		a.Log.Info("stopping: waiting for runs under way", "runs", n, "at most", shutdown.String())

@@ -19,12 +19,13 @@ import (
 // known is what the agent remembers of one job.
 type known struct {
 	status Status
-	plan   *reconcile.Plan // of a job that is not in sync; it cannot be carried out any more
+	plan   *reconcile.Plan // of a job that is not in sync or has findings; it cannot be carried out any more
 	index  uint64          // the live job's JobModifyIndex; 0 where Nomad does not know it
 	health string          // what the list said of its allocations when that was the word; empty: not known
 	again  bool            // to be looked at in the next full pass, whether or not anything moves
 	calm   bool            // ... and when the calm ends
 	passed int             // the pass in which limits.max_changes kept it back; 0: none did
+	ran    int             // the pass in which a run of it last was under way; 0: none was
 	gone   time.Time       // when its file was first missing
 	moved  time.Time       // when something moved that has not been answered yet
 	told   string
@@ -79,17 +80,18 @@ func (a *Agent) look(ctx context.Context, it *item, ask reconcile.Ask, setup Set
 	defer a.wake()
 	defer a.changed()
 	a.looking--
-	if a.queue.done(it.key, a.now()); ctx.Err() != nil {
-		return
-	}
+	a.queue.done(it.key, a.now())
 	switch {
 	case epoch != a.epoch:
 		if it.file == "" {
 			a.push(it.id)
 		}
+	case err != nil && ctx.Err() != nil:
+		a.queue.push(it.key, 0, a.now()) // so that nobody remembers it as done
 	case err != nil:
 		a.lookFailed(it.key, err)
-	default:
+	default: // also at the end: the catalog has taken in that the file was read
+		a.told.forget("look " + it.name())
 		if looked.Open == nil {
 			a.queue.succeeded(it.key)
 		}
@@ -107,16 +109,15 @@ func (a *Agent) lookFailed(k key, err error) {
 	}
 	a.queue.retry(k, a.now())
 	a.Metrics.Retried()
-	name := k.file
-	if name == "" {
-		name = k.id.String()
-	}
-	if a.told.anew("look "+name, err.Error()) {
-		a.Log.Error(err, "cannot be looked at now; it is tried again", "job", name)
+	if a.told.anew("look "+k.name(), err.Error()) {
+		a.Log.Error(err, "cannot be looked at now; it is tried again", "job", k.name())
 	}
 	if known := a.jobs[k.id]; known != nil {
-		known.status.Condition, known.status.Reason, known.status.Next = reconcile.Held, err.Error(), nil
-		known.health, known.plan = "", nil
+		if known.status.Condition != reconcile.Held {
+			known.status.Condition, known.status.Since = reconcile.Held, a.now()
+		}
+		known.status.Reason, known.status.Next = err.Error(), nil
+		known.health, known.plan, known.told = "", nil, "" // how it goes on is news
 	}
 }
 
@@ -193,7 +194,7 @@ func (a *Agent) decided(it *item, looked reconcile.Looked) {
 		k.moved = time.Time{}
 	}
 	k.plan = nil
-	if p.Condition != reconcile.InSync {
+	if p.Condition != reconcile.InSync || len(p.Findings) > 0 {
 		k.plan = shown(p)
 	}
 	a.memory.dirty = true

@@ -31,7 +31,7 @@ type remembered struct {
 	Reason  string            `json:"reason,omitempty"`
 	Version *uint64           `json:"version,omitempty"`
 	Since   time.Time         `json:"since"`
-	LastRun string            `json:"last_run,omitempty"`
+	LastRun *history.Run      `json:"last_run,omitempty"` // what a status shows of it
 }
 
 type memoryFile struct {
@@ -42,7 +42,7 @@ type memoryFile struct {
 
 const (
 	memoryName   = "agent.json"
-	memoryFormat = 1
+	memoryFormat = 2
 )
 
 // loadMemory: what cannot be read or was made under another setup is forgotten; it only
@@ -88,7 +88,7 @@ func (a *Agent) recall(moved *reconcile.Moved) {
 		}
 		a.jobs[r.Job] = &known{index: r.Index, health: r.Health, told: "remembered", status: Status{
 			ID: r.Job, File: r.Shown, Condition: reconcile.InSync, Reason: r.Reason, Since: r.Since,
-			Looked: a.facts.Started, Revision: r.Basis, Version: r.Version,
+			Looked: a.facts.Started, Revision: r.Basis, Version: r.Version, LastRun: r.LastRun,
 		}}
 	}
 	moved.Files = left
@@ -98,6 +98,14 @@ func (a *Agent) recall(moved *reconcile.Moved) {
 		}
 	}
 	a.memory.old = nil
+}
+
+// inShort is a run without its steps and gates, which are in the history.
+func inShort(r *history.Run) *history.Run {
+	if r == nil {
+		return nil
+	}
+	return &history.Run{ID: r.ID, Job: r.Job, Kind: r.Kind, Result: r.Result, Reason: r.Reason, Started: r.Started, Ended: r.Ended}
 }
 
 // saveEvery keeps a busy agent from writing its memory all the time.
@@ -113,12 +121,13 @@ func (a *Agent) save() {
 	f := memoryFile{Format: memoryFormat, Revision: a.setup.Revision}
 	for id, k := range a.jobs {
 		path, reading, ok := a.catalog.Reading(id)
-		if !ok || k.status.Condition != reconcile.InSync || k.again || a.queue.has(key{id: id}) {
+		if !ok || k.status.Condition != reconcile.InSync || k.again || k.plan != nil || a.queue.has(key{id: id}) {
 			continue
 		}
 		f.Jobs = append(f.Jobs, remembered{
 			Job: id, File: path, Shown: k.status.File, Reading: reading, Basis: k.status.Revision, Index: k.index,
 			Health: k.health, Reason: k.status.Reason, Version: k.status.Version, Since: k.status.Since,
+			LastRun: inShort(k.status.LastRun),
 		})
 	}
 	data, err := json.Marshal(f)

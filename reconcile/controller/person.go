@@ -30,6 +30,8 @@ type Outcome struct {
 // Carry does what a person has approved, if the agent's own plan of now is the same.
 // progress is told of the steps; it is called by several goroutines, one at a time.
 func (a *Agent) Carry(ctx context.Context, o Order, progress func(reconcile.Event)) (Outcome, error) {
+	ctx, end := a.untilParked(ctx)
+	defer end()
 	a.mu.Lock()
 	setup := a.setup
 	a.mu.Unlock()
@@ -59,6 +61,20 @@ func (a *Agent) Carry(ctx context.Context, o Order, progress func(reconcile.Even
 	return a.carryAll(ctx, applier, setup, result.Plans), nil
 }
 
+// untilParked: the agent's end waits for a person's runs too, and parks them like its own.
+func (a *Agent) untilParked(ctx context.Context) (context.Context, context.CancelFunc) {
+	a.init()
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-a.parking:
+			cancel()
+		}
+	}()
+	return ctx, cancel
+}
+
 // carryAll runs the plans, as many at once as the limit says. Each is claimed first, so
 // that the agent itself leaves the job alone meanwhile.
 func (a *Agent) carryAll(ctx context.Context, applier *reconcile.Applier, setup Setup, plans []reconcile.Plan) Outcome {
@@ -67,9 +83,9 @@ func (a *Agent) carryAll(ctx context.Context, applier *reconcile.Applier, setup 
 	g.SetLimit(max(setup.Concurrency, 1))
 	for i, p := range plans {
 		g.Go(func() error {
-			release, free := a.claim(p)
-			if !free {
-				errs[i] = fmt.Errorf("job %s is being changed by the agent: wait until it is done, then try again", p.ID)
+			release, err := a.claim(p)
+			if err != nil {
+				errs[i] = err
 				return nil
 			}
 			run, err := applier.Apply(ctx, p)
@@ -95,15 +111,18 @@ func (a *Agent) carryAll(ctx context.Context, applier *reconcile.Applier, setup 
 
 // claim takes a job for a person's run, if the agent runs nothing on it. A look that is
 // under way does not matter: another one comes when the run has ended.
-func (a *Agent) claim(p reconcile.Plan) (release func(history.Run), free bool) {
+func (a *Agent) claim(p reconcile.Plan) (release func(history.Run), err error) {
 	if !p.Does() {
-		return func(history.Run) {}, true
+		return func(history.Run) {}, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	id := p.ID
 	if k := a.jobs[id]; k != nil && k.status.Running {
-		return nil, false
+		return nil, fmt.Errorf("job %s is being changed by the agent: wait until it is done, then try again", id)
+	}
+	if a.ending { // it would be killed in the middle
+		return nil, fmt.Errorf("job %s: the agent is stopping, nothing was done: try again when it has ended", id)
 	}
 	a.todo.drop(id)
 	claimed := a.queue.claim(key{id: id}, a.now())
@@ -121,14 +140,15 @@ func (a *Agent) claim(p reconcile.Plan) (release func(history.Run), free bool) {
 		if run.ID != "" {
 			a.Metrics.Run(run)
 			a.Log.Info("run", "job", id.String(), "run", run.ID, "result", run.Result, "reason", run.Reason, "by", run.By)
+			a.provedElsewhere(run)
 		}
 		a.push(id)
-	}, true
+	}, nil
 }
 
 func (a *Agent) setRunning(id job.ID, is bool) {
 	if k := a.jobs[id]; k != nil {
-		k.status.Running = is
+		k.status.Running, k.ran = is, a.pass.batch
 	}
 	a.changed()
 }

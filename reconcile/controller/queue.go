@@ -16,6 +16,14 @@ type key struct {
 	file string
 }
 
+// name is the key as the log has it.
+func (k key) name() string {
+	if k.file != "" {
+		return k.file
+	}
+	return k.id.String()
+}
+
 func (k key) compare(other key) int {
 	return cmp.Or(k.id.Compare(other.id), cmp.Compare(k.file, other.file))
 }

@@ -29,6 +29,7 @@ func (a *Agent) settle(ctx context.Context, open history.Run, setup Setup) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ended(open.Job, "settled", run, err)
+	a.provedElsewhere(run)
 	if busy := (*history.BusyError)(nil); err != nil && !errors.As(err, &busy) && !run.Open {
 		a.queue.retry(key{id: open.Job}, a.now())
 	}
@@ -51,10 +52,10 @@ func (a *Agent) start(ctx context.Context, id job.ID, c candidate) {
 	a.running++
 	a.setRunning(id, true)
 	trying := a.trying && !a.trial.Proven && c.plan.Will(reconcile.Register)
-	go a.run(ctx, id, c.plan, a.setup.Applier, trying)
+	go a.run(ctx, id, c.plan, a.setup.Applier, a.pass.batch, trying)
 }
 
-func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *reconcile.Applier, trying bool) {
+func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *reconcile.Applier, batch int, trying bool) {
 	suspended, err := applier.History.Suspensions()
 	run := history.Run{Job: id, Result: history.Held, Reason: "it was suspended meanwhile"}
 	if err == nil && !holds(suspended, id) {
@@ -62,8 +63,8 @@ func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *r
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if run.ID == "" {
-		a.pass.left++ // it takes no place from others
+	if run.ID == "" && a.pass.batch == batch {
+		a.pass.left++ // it takes no place from others of its pass
 	}
 	a.ended(id, "run", run, err)
 	if trying {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ type world struct {
 	agent  *controller.Agent // the last one that was started
 	lines  chan line
 	seen   []line
+	mended atomic.Pointer[func(*controller.Setup)] // is asked at each load; nil: nobody is
 	cancel context.CancelFunc
 	ended  chan error
 }
@@ -136,6 +138,9 @@ func (w *world) load() (controller.Setup, error) {
 		Policies: set, Nomad: w.client, History: s.Applier.History, Namespaces: []string{"default"}, Concurrency: 2, Clock: time.Now,
 	}
 	s.Revision = set.Revision()
+	if mend := w.mended.Load(); mend != nil {
+		(*mend)(&s)
+	}
 	return s, nil
 }
 
