@@ -102,7 +102,7 @@ func (c *Catalog) Look(dirs, trees []string) Moved {
 	}
 	for path, e := range c.files { // what they depend on may be anywhere
 		if (e.link || len(e.read.Deps) > 0) && !e.stale {
-			c.stat(&m, path, e)
+			c.stat(&m, path, e, e.stamp(path))
 		}
 	}
 	return m.sorted()
@@ -179,9 +179,7 @@ func (c *Catalog) listed(m *moves, s *Source, paths []string, within func(*entry
 			e = &entry{source: s, stale: true}
 			c.files[path] = e
 		}
-		info, err := os.Lstat(path)
-		e.link = err == nil && info.Mode()&os.ModeSymlink != 0
-		c.stat(m, path, e)
+		c.stat(m, path, e, e.stamp(path))
 	}
 	for path, e := range c.files {
 		if !have[path] && within(e, path) {
@@ -192,9 +190,21 @@ func (c *Catalog) listed(m *moves, s *Source, paths []string, within func(*entry
 	}
 }
 
+// stamp is the file's own now, and notes whether it is a link. One stat is enough for
+// those that are none: where thousands of files share a folder, that is what one saved
+// among them takes.
+func (e *entry) stamp(path string) source.Stamp {
+	info, err := os.Lstat(path)
+	e.link = err == nil && info.Mode()&os.ModeSymlink != 0
+	if err != nil || e.link {
+		return source.StampOf(path)
+	}
+	return source.StampIn(info)
+}
+
 // stat notes whether a file or what it depends on has moved since it was read.
-func (c *Catalog) stat(m *moves, path string, e *entry) {
-	if !e.stale && source.StampOf(path) == e.read.Stamp && unmoved(e.read.Deps) {
+func (c *Catalog) stat(m *moves, path string, e *entry, now source.Stamp) {
+	if !e.stale && now == e.read.Stamp && unmoved(e.read.Deps) {
 		return
 	}
 	e.stale = true

@@ -22,6 +22,11 @@ func StampOf(path string) Stamp {
 	if err != nil {
 		return Stamp{}
 	}
+	return StampIn(info)
+}
+
+// StampIn is the stamp in what stat has said.
+func StampIn(info os.FileInfo) Stamp {
 	out := Stamp{Size: info.Size(), Mode: uint32(info.Mode()), MTime: info.ModTime().UnixNano()}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		out.Inode, out.CTime = sys.Ino, changed(sys)
