@@ -47,6 +47,12 @@ func wellByList(j *api.Job, listed *api.JobListStub) (LiveState, bool) {
 	return s, true
 }
 
+// provenState is the state of a job whose version has proved itself, as far as the job
+// alone says.
+func provenState(j *api.Job) LiveState {
+	return LiveState{Version: value(j.Version), Status: value(j.Status), Healthy: true, Allocations: map[string]int{}}
+}
+
 func wellGroup(kind string, count int, now api.TaskGroupSummary) bool {
 	switch {
 	case now.Queued+now.Starting+now.Lost+now.Unknown > 0:

@@ -89,7 +89,8 @@ type Live struct {
 	Redundant    bool               // Fixed shows no difference: nothing to register
 
 	asked    bool       // Submission was read
-	rough    bool       // State is a list's word, not that of the allocations
+	rough    bool       // State is a list's word, or the version's, not that of the allocations
+	unasked  bool       // ... which may have to be asked for yet
 	admitted []*api.Job // specs that Nomad's dry-runs have accepted
 }
 

@@ -178,7 +178,21 @@ func (ps *pass) observeLive(ctx context.Context, o *Observation) error {
 			return nil
 		}
 	}
+	if ps.each && value(live.Job.Stable) && !value(live.Job.Stop) { // asked for when it is known that it matters
+		live.State, live.rough, live.unasked = provenState(live.Job), true, true
+		return nil
+	}
 	return live.readHealth(ctx, ps.Nomad, ps.now())
+}
+
+// askHealth is for a job whose version has proved itself: what its allocations do now
+// says nothing of a change that is to be made.
+func (ps *pass) askHealth(ctx context.Context, o *Observation, p Plan) (asked bool, err error) {
+	if o.Live == nil || !o.Live.unasked || p.Will(Register) {
+		return false, nil
+	}
+	o.Live.unasked = false
+	return true, o.Live.readHealth(ctx, ps.Nomad, ps.now())
 }
 
 // basis is what the plan rests on.

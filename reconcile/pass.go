@@ -115,6 +115,11 @@ func (ps *pass) decide(ctx context.Context, o *Observation) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Decide(*o, forJob(ps.sync, ps.sel, *o))
+	if again, err := ps.askHealth(ctx, o, plan); err != nil {
+		return Plan{}, err
+	} else if again {
+		plan = Decide(*o, forJob(ps.sync, ps.sel, *o))
+	}
 	plan.change.at = asked
 	if ps.ReadOnly || !plan.Does() && !ps.Whole {
 		plan.change = nil

@@ -16,14 +16,15 @@ import (
 // pass is what may be changed in one go: from a full pass, or from a moment in which
 // files moved, to the next such moment. What Nomad tells of meanwhile belongs to it.
 type pass struct {
-	batch   int  // of what is pushed now
+	number  int
 	left    int  // jobs that may still be changed
 	full    bool // those that limits.max_changes has kept back get their turn
 	stirred bool // something was looked at since all was last worked through
 }
 
 func (a *Agent) newPass(full bool) {
-	a.pass = pass{batch: a.pass.batch + 1, left: a.setup.MaxChanges, full: full, stirred: true}
+	a.batch++
+	a.pass = pass{number: a.pass.number + 1, left: a.setup.MaxChanges, full: full, stirred: true}
 }
 
 // madeByRuns: no file has moved but those that runs of this pass have written. Such a
@@ -50,7 +51,7 @@ func (a *Agent) madeByRun(id job.ID) bool {
 		return true
 	}
 	last := k.status.LastRun
-	return k.ran == a.pass.batch && last != nil && (is == last.NewFile || is == last.Basis.File)
+	return k.ran == a.pass.number && last != nil && (is == last.NewFile || is == last.Basis.File)
 }
 
 // startRuns begins changes in the order of the jobs, when all is known that moved
@@ -179,7 +180,7 @@ func (a *Agent) proved(run history.Run) {
 func (a *Agent) postpone(id job.ID) {
 	a.todo.drop(id)
 	if k := a.jobs[id]; k != nil {
-		k.passed = a.pass.batch
+		k.passed = a.pass.number
 		k.status.Next = append([]string{fmt.Sprintf("waits for the next full pass: limits.max_changes = %d is reached; or: reconcile apply %s", a.setup.MaxChanges, id)}, k.status.Next...)
 	}
 	a.changed()
@@ -199,7 +200,7 @@ func (a *Agent) refill() {
 	}
 	var kept []job.ID
 	for id, k := range a.jobs {
-		if k.passed != 0 && (a.pass.full || k.passed == a.pass.batch) {
+		if k.passed != 0 && (a.pass.full || k.passed == a.pass.number) {
 			kept = append(kept, id)
 		}
 	}

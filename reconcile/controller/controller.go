@@ -90,6 +90,7 @@ type Agent struct {
 	jobs     map[job.ID]*known
 	stubs    map[job.ID]*api.JobListStub // of the last list, while what it set off is worked through
 	pass     pass
+	batch    int // of what is pushed now: what came together
 	todo     todo
 	open     []history.Run // left open by a crash, to be settled
 	looking  int
@@ -358,7 +359,7 @@ func (a *Agent) pushMoved(moved reconcile.Moved) {
 		a.pushMovedJob(id)
 	}
 	for _, file := range moved.Files {
-		a.queue.push(key{file: file}, a.pass.batch, a.now())
+		a.queue.push(key{file: file}, a.batch, a.now())
 	}
 	a.wake()
 }
@@ -381,7 +382,7 @@ func (a *Agent) pushMovedJob(id job.ID) {
 
 // push asks for a look at a job.
 func (a *Agent) push(id job.ID) {
-	a.queue.push(key{id: id}, a.pass.batch, a.now())
+	a.queue.push(key{id: id}, a.batch, a.now())
 	a.wake()
 }
 

@@ -46,7 +46,7 @@ func (a *Agent) startLooks(ctx context.Context) {
 			return
 		}
 		if it.batch == 0 && !it.retry {
-			it.batch = a.pass.batch
+			it.batch = a.batch
 		}
 		a.Metrics.Waited(a.now().Sub(it.due))
 		a.looking++
@@ -183,7 +183,7 @@ func (a *Agent) decided(it *item, looked reconcile.Looked) {
 	}
 	k.again = p.Does() || p.Condition == reconcile.Orphan || p.Hold != nil && p.Hold.Passes
 	if p.Live != nil && !p.Live.Until.IsZero() {
-		a.queue.pushAt(key{id: id}, a.pass.batch, a.now(), p.Live.Until)
+		a.queue.pushAt(key{id: id}, a.batch, a.now(), p.Live.Until)
 	}
 	a.noteGone(k, p)
 	a.logPlan(k, *p)

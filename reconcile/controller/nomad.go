@@ -236,11 +236,21 @@ func (a *Agent) heard(b nomad.Batch) {
 		if k.moved.IsZero() && !k.status.Running {
 			k.moved = now
 		}
-		a.queue.pushAt(key{id: id}, a.pass.batch, now, later(now, k.status.Looked.Add(eventPause)))
+		due := later(now, k.status.Looked.Add(eventPause))
+		if a.queue.isBusy(key{id: id}) { // every write checks the index, so what is found now is good enough
+			due = now.Add(eventPause)
+		}
+		a.queue.pushAt(key{id: id}, a.eventBatch(), now, due)
 	}
 	if len(b.Jobs) > 0 {
 		a.wake()
 	}
+}
+
+// eventBatch is one of its own: what comes later keeps no change waiting that is known.
+func (a *Agent) eventBatch() int {
+	a.batch++
+	return a.batch
 }
 
 func later(a, b time.Time) time.Time {

@@ -148,7 +148,7 @@ func (a *Agent) claim(p reconcile.Plan) (release func(history.Run), err error) {
 
 func (a *Agent) setRunning(id job.ID, is bool) {
 	if k := a.jobs[id]; k != nil {
-		k.status.Running, k.ran = is, a.pass.batch
+		k.status.Running, k.ran = is, a.pass.number
 	}
 	a.changed()
 }

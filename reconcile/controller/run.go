@@ -52,7 +52,7 @@ func (a *Agent) start(ctx context.Context, id job.ID, c candidate) {
 	a.running++
 	a.setRunning(id, true)
 	trying := a.trying && !a.trial.Proven && c.plan.Will(reconcile.Register)
-	go a.run(ctx, id, c.plan, a.setup.Applier, a.pass.batch, trying)
+	go a.run(ctx, id, c.plan, a.setup.Applier, a.pass.number, trying)
 }
 
 func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *reconcile.Applier, batch int, trying bool) {
@@ -63,7 +63,7 @@ func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *r
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if run.ID == "" && a.pass.batch == batch {
+	if run.ID == "" && a.pass.number == batch {
 		a.pass.left++ // it takes no place from others of its pass
 	}
 	a.ended(id, "run", run, err)
