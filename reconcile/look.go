@@ -138,8 +138,7 @@ func (ps *pass) withoutAny(ctx context.Context, c *Catalog, ask Ask) (*Plan, err
 	if !registeredFromFile(ps.past.byJob[ask.ID]) {
 		return nil, nil
 	}
-	plan, err := ps.orphan(ctx, Observation{ID: ask.ID, Ours: true, Complete: whole, Grace: ask.Grace})
-	return &plan, err
+	return ps.orphan(ctx, Observation{ID: ask.ID, Ours: true, Complete: whole, Grace: ask.Grace})
 }
 
 func (ps *pass) finish(out Looked, same []look) Looked {

@@ -225,7 +225,9 @@ func (ps *pass) orphans(ctx context.Context, files map[job.ID][]look, whole bool
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, plan)
+		if plan != nil {
+			out = append(out, *plan)
+		}
 	}
 	return out, nil
 }
@@ -239,10 +241,16 @@ func registeredFromFile(runs []history.Run) bool {
 	return i >= 0 && runs[i].Source == ""
 }
 
-func (ps *pass) orphan(ctx context.Context, o Observation) (Plan, error) {
+// orphan is nil where Nomad does not know the job any more, as after its garbage
+// collection: it is nowhere then but in our history.
+func (ps *pass) orphan(ctx context.Context, o Observation) (*Plan, error) {
 	if err := ps.observeLive(ctx, &o); err != nil {
-		return Plan{}, err
+		return nil, err
+	}
+	if o.Live == nil && o.Complete {
+		return nil, nil
 	}
 	o.Basis = ps.basis(o)
-	return ps.decide(ctx, &o)
+	plan, err := ps.decide(ctx, &o)
+	return &plan, err
 }

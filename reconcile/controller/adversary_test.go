@@ -3,6 +3,7 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -358,4 +359,49 @@ func TestStopThatWaited(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(w.dir, "jobs/broken.hcl")); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A job that was ours and that neither a file nor Nomad has any more is told of once,
+// and costs nothing from then on; who registers it again makes an orphan of it.
+func TestNobodys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.setup.Sync.Create, w.setup.Interval = reconcile.Create, 20*time.Millisecond
+	w.replace("jobs/web.hcl", withoutE)
+	c := w.counted()
+	w.start()
+	w.awaitConverged("web")
+	w.awaitDecided("web", "in_sync")
+	w.remove("jobs/web.hcl")
+	w.awaitDecided("web", "orphan")
+	purge, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, w.server.URL()+"/v1/job/web?purge=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := http.DefaultClient.Do(purge)
+	if err != nil || got.Body.Close() != nil || got.StatusCode != http.StatusOK {
+		t.Fatal(got, err)
+	}
+	w.await("it is forgotten", func(l line) bool { return strings.HasPrefix(l.Msg, "forgotten") && l.Job == "web" })
+	w.awaitPasses(2)
+	c.since()
+	w.awaitPasses(3)
+	if got := c.since(); strings.Contains(got, "job_read") {
+		t.Errorf("at rest: %s", got)
+	}
+	if s := w.status("web"); s.Condition != "" {
+		t.Errorf("%+v", s)
+	}
+	w.register(withoutE)
+	w.awaitDecided("web", "orphan")
+}
+
+// A Nomad that goes away is told of at once, not when the next list is due.
+func TestAwayBetweenLists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	w.await("the first pass", func(l line) bool { return l.Msg == "first pass done" })
+	w.server.Close()
+	w.await("Nomad is away", func(l line) bool { return strings.HasPrefix(l.Msg, "Nomad cannot be asked") })
 }

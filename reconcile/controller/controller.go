@@ -88,6 +88,7 @@ type Agent struct {
 	catalog  *reconcile.Catalog
 	queue    *queue
 	jobs     map[job.ID]*known
+	nobodys  map[job.ID]bool             // of which the history knows, and nobody else; a list may name them again
 	stubs    map[job.ID]*api.JobListStub // of the last list, while what it set off is worked through
 	pass     pass
 	batch    int // of what is pushed now: what came together
@@ -161,7 +162,7 @@ func (a *Agent) begin(setup Setup) {
 	if a.Metrics == nil {
 		a.Metrics = NewMetrics("", nil, nil)
 	}
-	a.setup, a.queue, a.jobs = setup, newQueue(), map[job.ID]*known{}
+	a.setup, a.queue, a.jobs, a.nobodys = setup, newQueue(), map[job.ID]*known{}, map[job.ID]bool{}
 	a.catalog = reconcile.NewCatalog(setup.Planner.Sources, setup.Applier.Clock)
 	a.facts.Started, a.facts.Loaded, a.facts.Config = a.now(), a.now(), setup.Revision
 	a.memory = loadMemory(setup.Applier.History, setup.Revision, a.Log)
@@ -464,7 +465,7 @@ func (a *Agent) renew() {
 	a.epoch++
 	a.facts.Config = a.setup.Revision
 	a.catalog = reconcile.NewCatalog(a.setup.Planner.Sources, a.setup.Applier.Clock)
-	a.trial, a.todo = nil, todo{}
+	a.trial, a.todo, a.nobodys = nil, todo{}, map[job.ID]bool{}
 	a.facts.Calm = time.Time{} // the windows may be others
 	a.memory.dirty = true
 	a.newPass(true)

@@ -139,8 +139,18 @@ func (a *Agent) lookedAt(it *item, looked reconcile.Looked) {
 	if looked.Open != nil && !a.queue.isBusy(key{id: id}) && !slices.ContainsFunc(a.open, func(r history.Run) bool { return r.ID == looked.Open.ID }) {
 		a.open = append(a.open, *looked.Open)
 	}
+	k := a.jobs[id]
 	if looked.Plan == nil {
 		a.forget(id)
+		if looked.Last != nil {
+			a.nobodys[id] = true
+		}
+		return
+	}
+	delete(a.nobodys, id)
+	if k != nil && looked.Plan.Hold.Unread() && a.queue.readsFiles() {
+		k.epoch = a.epoch - 1 // it is looked at when they are read: one of them may declare it
+		a.todo.drop(id)
 		return
 	}
 	a.decided(it, looked)

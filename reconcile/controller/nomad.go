@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -99,7 +100,7 @@ func (a *Agent) compare(setup Setup, stubs []*api.JobListStub) {
 		}
 		id := job.ID{Namespace: cmp.Or(s.Namespace, job.DefaultNamespace), Name: s.ID}
 		a.stubs[id] = s
-		if a.jobs[id] == nil && (setup.Planner.Names(id) || len(a.catalog.Files(id)) > 0) {
+		if a.jobs[id] == nil && (setup.Planner.Names(id) || a.nobodys[id] || len(a.catalog.Files(id)) > 0) {
 			a.push(id)
 		}
 	}
@@ -174,6 +175,8 @@ func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
 			}
 			if opened {
 				fails = 0
+			} else if errors.Is(err, nomad.ErrUnreachable) {
+				a.wantList() // which finds out whether Nomad is away, and then says so
 			}
 			a.mu.Lock()
 			if a.told.anew("events", err.Error()) {
@@ -275,6 +278,9 @@ func (a *Agent) findOrphans() {
 		known[history.FileName(id)] = true
 	}
 	for id := range a.jobs {
+		known[history.FileName(id)] = true
+	}
+	for id := range a.nobodys { // each would cost a request in each pass
 		known[history.FileName(id)] = true
 	}
 	orphans, err := a.setup.Applier.History.Jobs(func(name string) bool { return known[name] })

@@ -195,6 +195,17 @@ func (q *queue) open(batch int) bool {
 	return false
 }
 
+// readsFiles reports whether files are read of which it is not known yet what they
+// declare, or will be at once.
+func (q *queue) readsFiles() bool {
+	for k := range q.busy {
+		if k.file != "" {
+			return true
+		}
+	}
+	return slices.ContainsFunc(q.ready.items, func(it *item) bool { return it.file != "" && !it.retry })
+}
+
 // len is how many keys wait, those included that are not due.
 func (q *queue) len() int { return len(q.waiting) }
 
