@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"nomad-reconcile/state/job"
