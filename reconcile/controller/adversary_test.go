@@ -281,7 +281,7 @@ func TestFindingsAfterRestart(t *testing.T) {
 	w.register(webJob)
 	for range 2 {
 		w.start()
-		w.await("the first pass", func(l line) bool { return l.Msg == "first pass done" })
+		w.awaitDecided("web", "in_sync")
 		if s := w.status("web"); s.Condition != reconcile.InSync || s.Findings != 2 || len(w.agent.Plans(webID)) != 1 {
 			t.Errorf("%+v", s)
 		}
