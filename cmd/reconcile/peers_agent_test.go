@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"debug/buildinfo"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -81,7 +83,9 @@ func newPeerStage(b *testing.B) *peerStage {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &peerStage{dir: b.TempDir(), proxy: &peerProxy{next: proxyTo(server.URL()), came: make(chan struct{}, 1)}}
+	s := &peerStage{dir: b.TempDir(), proxy: &peerProxy{
+		next: proxyTo(server.URL()), token: rand.Text(), came: make(chan struct{}, 1), strangers: map[string]int{},
+	}}
 	s.front = httptest.NewServer(s.proxy)
 	b.Cleanup(s.front.Close)
 	registrar := &agentStage{client: client}
@@ -161,7 +165,7 @@ func (s *peerStage) git(b *testing.B, args ...string) {
 
 // environment is the same for all, and has nothing in it of whoever runs this.
 func (s *peerStage) environment() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "NOMAD_TOKEN=" + s.proxy.token, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
 }
 
 // peerSide is one of those that are compared.
@@ -261,6 +265,9 @@ func (s *peerStage) measure(b *testing.B, side peerSide) {
 		report(float64(middle(took).Microseconds())/1000, "ms-to-register")
 		b.Logf("%s, %d jobs on nomadtest\nfull cycle: %s\nidle for %v: %s\nminute after a change: %s\nto register: %v",
 			side.says, len(s.files), tallied(full), side.interval, tallied(idle), tallied(minute), took)
+		if strange := s.proxy.others(); len(strange) > 0 {
+			b.Logf("turned away and not counted, without the token of this side: %v", strange)
+		}
 	}
 }
 
@@ -371,17 +378,27 @@ func (p *peerRun) changed(side peerSide) time.Duration {
 
 // peerProxy notes everything that comes.
 type peerProxy struct {
-	next http.Handler
-	came chan struct{} // a register
+	next  http.Handler
+	token string        // of those that are measured
+	came  chan struct{} // a register
 
-	mu   sync.Mutex
-	seen []agentRequest
-	open int       // but for streams
-	last time.Time // when something came or ended
+	mu        sync.Mutex
+	seen      []agentRequest
+	open      int       // but for streams
+	last      time.Time // when something came or ended
+	strangers map[string]int
 }
 
-// ServeHTTP notes and passes on.
+// ServeHTTP notes and passes on what has the token. Others may be on this machine that
+// take the port for somebody else's.
 func (p *peerProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Nomad-Token") != p.token {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.strangers[r.Method+" "+r.URL.Path+" of "+r.UserAgent()]++
+		http.Error(w, "not meant for you", http.StatusForbidden)
+		return
+	}
 	req := agentRequest{kind: kindOf(r), at: time.Now()}
 	if req.kind == "PUT jobs" || req.kind == "POST jobs" {
 		body, _ := io.ReadAll(r.Body)
@@ -428,6 +445,13 @@ func (p *peerProxy) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen, p.last = nil, time.Time{}
+}
+
+// others are those that came without the token.
+func (p *peerProxy) others() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.strangers)
 }
 
 func (p *peerProxy) registered(name string) (time.Time, bool) {
