@@ -78,7 +78,7 @@ func (a *Agent) Overview() Overview {
 	return o
 }
 
-// Plans are those of the jobs that are not in sync, as they were last made; of all
+// Plans are those of the jobs that are not in sync or have findings, as they were last made; of all
 // such jobs without IDs.
 func (a *Agent) Plans(ids ...job.ID) []reconcile.Plan {
 	a.mu.Lock()

@@ -91,7 +91,8 @@ func jobOf(escaped string) (job.ID, bool) {
 }
 
 // plan answers as `plan -json` does, from what was last worked out. Of jobs in sync
-// the agent keeps no plan; what there is to say of one stands in its status.
+// without findings the agent keeps no plan; what there is to say of one stands in its
+// status.
 func (s *server) plan(w http.ResponseWriter, r *http.Request) {
 	if s.unchanged(w, r, s.tag(r, s.agent.Serial())) {
 		return
