@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-reconcile/policies"
+	"nomad-reconcile/state/history"
 )
 
 // Sync is what may be done: by the agent as configured, by a person as asked.
@@ -317,8 +318,11 @@ func stopped(o Observation, s Sync, p *Plan) {
 	if !s.Start && o.File == nil && o.Live.Redundant {
 		return
 	}
+	if pruned(o) && s.Create == Create && o.File != nil { // its file is back, and nobody else has stopped it
+		s.Start = true
+	}
 	if !s.Start {
-		p.Left = append(p.Left, fmt.Sprintf("an operator stopped it: reconcile apply -start %s", o.ID))
+		p.Left = append(p.Left, fmt.Sprintf("%s: reconcile apply -start %s", whoStopped(o), o.ID))
 		return
 	}
 	if ratchet(o) {
@@ -331,6 +335,23 @@ func stopped(o Observation, s Sync, p *Plan) {
 		return
 	}
 	register(p, o.Live, o.File.Desired, desiredSubmission(o))
+}
+
+// pruned: it was we who stopped the job, when its file was gone, and nobody has touched
+// it since.
+func pruned(o Observation) bool {
+	if len(o.Past) == 0 || o.Past[0].Result != history.Converged || !slices.Contains(o.Past[0].Actions, string(Stop)) {
+		return false
+	}
+	step, _ := o.Past[0].Step("stop")
+	return o.Past[0].Of == "" && step.Index != 0 && step.Index == o.Basis.JobModifyIndex
+}
+
+func whoStopped(o Observation) string {
+	if pruned(o) {
+		return "it was stopped when its file was gone"
+	}
+	return "an operator stopped it"
 }
 
 func started(j *api.Job) *api.Job {
@@ -478,6 +499,9 @@ func conclude(o Observation, p Plan) (Condition, string) {
 	case len(p.Actions) > 0, len(p.LiveDiff) > 0, p.FileDiff != "":
 		return OutOfSync, outReason(p)
 	case o.Live.State.Stopped:
+		if pruned(o) {
+			return InSync, "stopped when its file was gone"
+		}
 		return InSync, "stopped by an operator"
 	case o.Live.State.Waits != "":
 		return Converging, o.Live.State.Waits

@@ -87,7 +87,6 @@ type soaking struct {
 	deeds   map[string]int
 	samples []soakSample
 	ended   chan error
-	repairs []string // what has to be mended in the end beside jobs
 }
 
 func newSoak(t *testing.T, plan soakPlan) *soaking {

@@ -161,7 +161,7 @@ func (a *Agent) proved(run history.Run) {
 	switch {
 	case run.Result == history.Converged:
 		a.trial.Proven = true
-	case run.Open || run.FailedGate():
+	case run.FailedGate() && !run.Open: // one that is open is gone on with, and says it then
 		waiting := 0
 		for id, c := range a.todo.of {
 			if c.plan.Will(reconcile.Register) {
@@ -169,9 +169,7 @@ func (a *Agent) proved(run history.Run) {
 				a.push(id)
 			}
 		}
-		if !run.Open {
-			a.trial.Paused = &run
-		}
+		a.trial.Paused = &run
 		a.Log.Info("the first run under this revision of the policies has not converged: the others wait", "job", run.Job.String(), "run", run.ID, "waiting", waiting)
 	}
 }

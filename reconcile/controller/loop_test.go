@@ -401,3 +401,24 @@ func TestOrder(t *testing.T) {
 		t.Errorf("%v", order)
 	}
 }
+
+// A job that was stopped because its file was gone is started when the file is back.
+func TestBackAfterPrune(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.setup.Sync = reconcile.Sync{Fix: true, Drift: reconcile.Report, Create: reconcile.Create, Prune: reconcile.StopGone}
+	w.setup.Interval = 200 * time.Millisecond
+	w.write("jobs/web.hcl", withoutE, 0o644)
+	w.start()
+	w.awaitConverged("web")
+	w.remove("jobs/web.hcl")
+	w.awaitConverged("web")
+	if !*w.live().Stop {
+		t.Fatal("it was not stopped")
+	}
+	w.write("jobs/web.hcl", withoutE, 0o644)
+	w.awaitConverged("web")
+	if *w.live().Stop {
+		t.Error("it is still stopped")
+	}
+}

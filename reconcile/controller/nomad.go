@@ -21,14 +21,15 @@ import (
 
 // following is how far the agent has heard of Nomad.
 type following struct {
-	wanted  bool      // a list is to be read
-	needed  bool      // ... before anything is looked at: it spares a request for each job
-	listing bool      // one is being read
-	index   uint64    // events are followed from it
-	known   uint64    // what happened up to it is in the list that was read last
-	err     string    // why Nomad does not answer; empty while it does
-	fails   int       // lists that failed in a row
-	retryAt time.Time // when the next one is tried; zero: at once
+	wanted  bool            // a list is to be read
+	needed  bool            // ... before anything is looked at: it spares a request for each job
+	listing bool            // one is being read
+	index   uint64          // events are followed from it
+	known   uint64          // what happened up to it is in the list that was read last
+	heard   map[job.ID]bool // what events have named since the list was asked for: of these it may be old
+	err     string          // why Nomad does not answer; empty while it does
+	fails   int             // lists that failed in a row
+	retryAt time.Time       // when the next one is tried; zero: at once
 }
 
 // startList reads Nomad's list, if it is wanted and it is time.
@@ -37,7 +38,7 @@ func (a *Agent) startList(ctx context.Context) {
 	if !n.wanted || n.listing || a.now().Before(n.retryAt) || ctx.Err() != nil {
 		return
 	}
-	n.wanted, n.listing, n.retryAt = false, true, time.Time{}
+	n.wanted, n.listing, n.retryAt, n.heard = false, true, time.Time{}, map[job.ID]bool{}
 	go a.list(ctx, a.setup, a.epoch)
 }
 
@@ -99,6 +100,9 @@ func (a *Agent) compare(setup Setup, stubs []*api.JobListStub) {
 			continue
 		}
 		id := job.ID{Namespace: cmp.Or(s.Namespace, job.DefaultNamespace), Name: s.ID}
+		if a.nomad.heard[id] { // it is looked at anyway
+			continue
+		}
 		a.stubs[id] = s
 		if a.jobs[id] == nil && (setup.Planner.Names(id) || a.nobodys[id] || len(a.catalog.Files(id)) > 0) {
 			a.push(id)
@@ -106,7 +110,7 @@ func (a *Agent) compare(setup Setup, stubs []*api.JobListStub) {
 	}
 	for id, k := range a.jobs {
 		switch s := a.stubs[id]; {
-		case s == nil && k.index == 0:
+		case a.nomad.heard[id], s == nil && k.index == 0:
 		case s == nil || s.JobModifyIndex != k.index:
 			a.pushMovedJob(id)
 		case k.health == "" && (wellBy(s) || k.status.Condition != reconcile.InSync):
@@ -162,7 +166,7 @@ func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
 			a.mu.Lock()
 			index := a.nomad.index
 			a.mu.Unlock()
-			opened := false
+			opened, began := false, time.Now()
 			err := setup.Nomad.Follow(ctx, setup.Planner.Namespaces, index, func(b nomad.Batch) {
 				if b.Opened && fails > 0 {
 					a.wantList()
@@ -173,9 +177,9 @@ func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
 			if ctx.Err() != nil {
 				return
 			}
-			if opened {
+			if opened && time.Since(began) > steadyStream {
 				fails = 0
-			} else if errors.Is(err, nomad.ErrUnreachable) {
+			} else if !opened && errors.Is(err, nomad.ErrUnreachable) {
 				a.wantList() // which finds out whether Nomad is away, and then says so
 			}
 			a.mu.Lock()
@@ -191,6 +195,10 @@ func (a *Agent) follow(ctx context.Context) (end context.CancelFunc) {
 	}()
 	return end
 }
+
+// steadyStream is how long a stream has to live for its end to be no failure: each one
+// that is opened costs a list.
+const steadyStream = 10 * time.Second
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -227,6 +235,9 @@ func (a *Agent) heard(b nomad.Batch) {
 	}
 	for _, id := range b.Jobs {
 		delete(a.stubs, id)
+		if a.nomad.listing {
+			a.nomad.heard[id] = true
+		}
 		if !a.ours(id) {
 			continue
 		}
