@@ -47,7 +47,8 @@ func TestTCPGate(t *testing.T) {
 	} {
 		t.Run(src, func(t *testing.T) {
 			t.Parallel()
-			g := gate(t, "tcp", "n", "within = \"1s\"\ninterval = \"10ms\"\n"+src)
+			// None of the attempts falls on the end, which would cut it off.
+			g := gate(t, "tcp", "n", "within = \"1s\"\ninterval = \"300ms\"\n"+src)
 			if got := verdictOf(Run(t.Context(), c, change, g), known...); got != want {
 				t.Errorf("\n got %s\nwant %s", got, want)
 			}
