@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"nomad-reconcile/reconcile"
@@ -63,13 +64,19 @@ func (a *Agent) run(ctx context.Context, id job.ID, p reconcile.Plan, applier *r
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if run.ID == "" && a.pass.number == batch {
+	if (run.ID == "" || idle(run)) && a.pass.number == batch {
 		a.pass.left++ // it takes no place from others of its pass
 	}
 	a.ended(id, "run", run, err)
 	if trying {
 		a.proved(run)
 	}
+}
+
+// idle: nothing that the run set out to do was done, such as where a file may not be
+// written.
+func idle(run history.Run) bool {
+	return !run.Open && !slices.ContainsFunc(run.Steps, func(s history.Step) bool { return s.Result == history.OK })
 }
 
 // ended notes what became of a run, and asks for a look at what it has made.
@@ -135,6 +142,8 @@ func (a *Agent) logRun(what string, id job.ID, run history.Run, err error) {
 	var stale *reconcile.StaleError
 	var busy *history.BusyError
 	switch {
+	case run.Open && errors.Is(err, context.Canceled):
+		a.Log.Info("parked: the next start finishes or undoes it", "job", id.String(), "run", run.ID)
 	case errors.As(err, &stale), errors.As(err, &busy):
 		a.Log.Info("not now", "job", id.String(), "reason", err.Error())
 	case err != nil:

@@ -155,6 +155,8 @@ func (in *place) unchanged(doc Document) (fs.FileInfo, error) {
 	// whether this user may, and a rename would ask the folder alone.
 	data, info, err := in.read(os.O_RDWR)
 	switch {
+	case errors.Is(err, fs.ErrPermission) && in.writable():
+		return nil, ErrNotAllowed
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return nil, ErrReadOnly
 	case errors.Is(err, fs.ErrNotExist):
@@ -167,6 +169,12 @@ func (in *place) unchanged(doc Document) (fs.FileInfo, error) {
 		return nil, ErrChanged
 	}
 	return info, nil
+}
+
+// writable: its mode lets somebody write it.
+func (in *place) writable() bool {
+	info, err := in.root.Lstat(in.rel)
+	return err == nil && info.Mode()&0o222 != 0
 }
 
 // fsys is the part of the file system that can fail in the middle of a write.

@@ -36,6 +36,7 @@ type Document struct {
 var (
 	ErrChanged    = errors.New("the file changed since it was read; nothing was written: run the command again to plan with what it holds now")
 	ErrReadOnly   = errors.New("the file is read-only; nothing was written: make it writable (chmod u+w) or leave it out of the source with `exclude`")
+	ErrNotAllowed = errors.New("this user may not write the file; nothing was written: give the user that right (setfacl once more, where access control lists give it: a chmod takes it away), or leave the file out of the source with `exclude`")
 	ErrNotRegular = errors.New("not a regular file: leave it out of the source with `exclude`")
 	ErrOutside    = errors.New("a symlink that leads out of the source: give the source the folder where the file really is, or leave the link out with `exclude`")
 )
