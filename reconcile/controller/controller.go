@@ -3,7 +3,9 @@
 // it may. It decides nothing itself: a look is the same observe .. decide that the
 // verbs call, a run the same Apply.
 //
+//	setup.go       what it works with, loaded whole or not at all
 //	watch/         which folders may have moved
+//	files.go       which jobs may have moved with them; the full pass
 //	nomad.go       which jobs may have moved in Nomad: its event stream and its list
 //	queue.go       what waits to be looked at, each job once
 //	look.go        one job from what there is of it to its status
@@ -15,12 +17,9 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,42 +27,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/hashicorp/nomad/api"
 
-	"nomad-reconcile/policies"
 	"nomad-reconcile/reconcile"
 	"nomad-reconcile/reconcile/controller/watch"
 	"nomad-reconcile/state/history"
 	"nomad-reconcile/state/job"
-	"nomad-reconcile/state/nomad"
 )
-
-// Nomad is what the agent needs of the live side beside what a look and a run need.
-type Nomad interface {
-	List(ctx context.Context, namespaces []string) ([]*api.JobListStub, uint64, error)
-	Follow(ctx context.Context, namespaces []string, index uint64, each func(nomad.Batch)) error
-}
-
-// Setup is all that the agent works with. It is loaded whole, or the last good one
-// stays in force.
-type Setup struct {
-	Planner     *reconcile.Planner
-	Applier     *reconcile.Applier
-	Nomad       Nomad
-	PolicyFiles []policies.Source
-	Sync        reconcile.Sync
-	Concurrency int           // jobs looked at, and jobs changed, at once
-	MaxChanges  int           // jobs changed in one pass
-	Interval    time.Duration // between full passes
-	Settle      time.Duration // quiet time after a file event
-	Shutdown    time.Duration // how long the end waits for runs under way
-	Trees       []string      // folders of job files, absolute
-	Policies    []string      // files and folders of policies, absolute
-	Files       []string      // all else that is loaded, absolute
-	Revision    string        // hash of all that a verdict rests on beside job files and Nomad
-	Expires     time.Time     // when Revision becomes another by itself; zero: never
-
-	// Calm is whether the agent changes nothing at that time, and until when. It may be nil.
-	Calm func(time.Time) (until time.Time, calm bool)
-}
 
 // Agent is the controller.
 type Agent struct {
@@ -274,219 +242,6 @@ func (a *Agent) wakeAt(began time.Time) time.Time {
 	}
 	soonest(a.nextTry)
 	return next
-}
-
-// expire loads anew when what was loaded has become another by itself, once; what does
-// not load then is tried again in each full pass.
-func (a *Agent) expire() {
-	at := a.setup.Expires
-	if at.IsZero() || a.now().Before(at) || a.expired.Equal(at) {
-		return
-	}
-	a.expired = at
-	a.loadAgain.Store(true)
-	a.wake()
-}
-
-// fullPass looks at the stat of every file and at Nomad's list of jobs, for what no
-// event has told of. Changes that limits.max_changes has kept back get their turn.
-func (a *Agent) fullPass() {
-	a.Log.V(1).Info("pass", "because", "interval")
-	a.mu.Lock()
-	a.newPass(true)
-	catalog := a.catalog
-	a.nomad.wanted = true
-	if expires := a.setup.Expires; a.facts.LoadErr != "" || !expires.IsZero() && !a.now().Before(expires) {
-		a.loadAgain.Store(true)
-	}
-	a.mu.Unlock()
-	moved := catalog.Refresh()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.filesRead(catalog.Failed())
-	a.recall(&moved)
-	a.pushMoved(moved)
-	a.heardSuspensions()
-	for id, k := range a.jobs {
-		if k.again && k.passed == 0 {
-			a.push(id)
-		}
-	}
-	a.findOrphans()
-	a.prune()
-}
-
-// filesMoved looks at the folders that a watcher names.
-func (a *Agent) filesMoved(change watch.Change) {
-	a.mu.Lock()
-	catalog, reload := a.catalog, a.concernsSetup(change)
-	a.mu.Unlock()
-	if reload {
-		a.loadAgain.Store(true)
-	}
-	moved := catalog.Look(change.Dirs, change.Trees)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.filesRead(catalog.Failed())
-	a.heardSuspensions()
-	if len(moved.Jobs)+len(moved.Files) == 0 {
-		return
-	}
-	if !a.madeByRuns(moved) {
-		a.Log.V(1).Info("pass", "because", "files", "jobs", len(moved.Jobs), "files", len(moved.Files))
-		a.newPass(false)
-	}
-	a.pushMoved(moved)
-}
-
-// filesRead notes which sources cannot be read: their jobs stay what they were.
-func (a *Agent) filesRead(failed []error) {
-	a.facts.FilesErr = nil
-	for _, err := range failed {
-		a.facts.FilesErr = append(a.facts.FilesErr, err.Error())
-	}
-	err := errors.Join(failed...)
-	switch {
-	case err == nil:
-		a.told.forget("sources")
-	case a.told.anew("sources", err.Error()):
-		a.Log.Error(err, "a source cannot be read; its jobs stay what they were")
-	}
-	a.changed()
-}
-
-func (a *Agent) pushMoved(moved reconcile.Moved) {
-	for _, id := range moved.Jobs {
-		a.pushMovedJob(id)
-	}
-	for _, file := range moved.Files {
-		a.queue.push(key{file: file}, a.batch, a.now())
-	}
-	a.wake()
-}
-
-// polls notes what cannot be watched.
-func (a *Agent) polls(paths []string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.facts.Polling = paths
-	a.changed()
-}
-
-// pushMovedJob is push for a job that somebody may have changed just now.
-func (a *Agent) pushMovedJob(id job.ID) {
-	if k := a.jobs[id]; k != nil && k.moved.IsZero() && !k.status.Running {
-		k.moved = a.now()
-	}
-	a.push(id)
-}
-
-// push asks for a look at a job.
-func (a *Agent) push(id job.ID) {
-	a.queue.push(key{id: id}, a.batch, a.now())
-	a.wake()
-}
-
-// heardSuspensions looks at the jobs that were suspended or resumed.
-func (a *Agent) heardSuspensions() {
-	now, err := a.setup.Applier.History.Suspensions()
-	if err != nil {
-		if a.told.anew("suspensions", err.Error()) {
-			a.Log.Error(err, "not known which jobs are suspended")
-		}
-		return
-	}
-	before := a.held
-	a.held = now
-	for id := range a.jobs {
-		if holds(before, id) != holds(now, id) {
-			a.push(id)
-		}
-	}
-}
-
-func holds(list []history.Suspension, id job.ID) bool {
-	return slices.ContainsFunc(list, func(s history.Suspension) bool { return s.Holds(id) })
-}
-
-// concernsSetup reports whether what was loaded may be another now.
-func (a *Agent) concernsSetup(change watch.Change) bool {
-	if len(change.Files) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(slices.Concat(change.Dirs, change.Trees), func(dir string) bool {
-		return slices.ContainsFunc(a.setup.Policies, func(p string) bool { return within(dir, p) || within(p, dir) })
-	})
-}
-
-// within reports whether path is root or below it.
-func within(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
-
-// watched are the folders and the files to watch. What is not there yet is taken for a
-// file.
-func (s Setup) watched() (trees, files []string) {
-	trees, files = slices.Clone(s.Trees), slices.Clone(s.Files)
-	for _, p := range s.Policies {
-		if info, err := os.Stat(p); err == nil && info.IsDir() {
-			trees = append(trees, p)
-		} else {
-			files = append(files, p)
-		}
-	}
-	return trees, files
-}
-
-// reload loads everything anew. It reports whether something else is in force now.
-func (a *Agent) reload() bool {
-	setup, err := a.Load()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	defer a.changed()
-	a.Metrics.Loaded(setup.Revision, a.now(), err)
-	if err != nil {
-		if a.facts.LoadErr = err.Error(); a.told.anew("load", a.facts.LoadErr) {
-			a.Log.Error(err, "the configuration or a policy does not load; what was loaded before stays in force")
-		}
-		return false
-	}
-	a.told.forget("load")
-	a.facts.LoadErr, a.facts.Loaded = "", a.now()
-	same := setup.Revision == a.setup.Revision && setup.Revision != ""
-	if a.setup = setup; same {
-		return false
-	}
-	a.Log.Info("loaded", "revision", short(setup.Revision))
-	a.renew()
-	return true
-}
-
-// renew looks at everything again, under a setup that is another one.
-func (a *Agent) renew() {
-	a.epoch++
-	a.facts.Config = a.setup.Revision
-	a.catalog = reconcile.NewCatalog(a.setup.Planner.Sources, a.setup.Applier.Clock)
-	a.trial, a.todo, a.nobodys = nil, todo{}, map[job.ID]bool{}
-	a.facts.Calm = time.Time{} // the windows may be others
-	a.memory.dirty = true
-	a.newPass(true)
-	moved := a.catalog.Refresh()
-	a.filesRead(a.catalog.Failed())
-	a.pushMoved(moved) // jobs without a file follow when all of these are read
-	a.nomad.wanted, a.nomad.needed = true, true
-}
-
-// prune removes old runs also of jobs that are not run any more.
-func (a *Agent) prune() {
-	if a.now().Sub(a.pruned) < time.Hour {
-		return
-	}
-	a.pruned = a.now()
-	history := a.setup.Applier.History
-	go func() {
-		if err := history.Prune(context.Background()); err != nil {
-			a.Log.Error(err, "old runs cannot be removed")
-		}
-	}()
 }
 
 // end waits for the runs under way as long as Shutdown allows, then parks them: what
