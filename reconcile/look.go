@@ -29,9 +29,8 @@ type Looked struct {
 	Plan        *Plan    // nil where there is no such job anywhere, or another is declared
 	Index       uint64   // the live job's JobModifyIndex; 0 where Nomad does not know it
 	Diagnostics hcl.Diagnostics
-	Sources     map[string]*hcl.File // for printing Diagnostics
-	Last        *history.Run         // the job's newest run; nil without one
-	Open        *history.Run         // a run of the job that has not ended; nil without one
+	Last        *history.Run // the job's newest run; nil without one
+	Open        *history.Run // a run of the job that has not ended; nil without one
 }
 
 // Look takes one job from what there is of it to its plan, reading everything about
@@ -158,6 +157,6 @@ func (ps *pass) finish(out Looked, same []look) Looked {
 	}
 	r := Result{Plans: []Plan{*out.Plan}, Sources: map[string]*hcl.File{}}
 	r.explain(map[job.ID][]look{out.ID: same})
-	out.Plan, out.Diagnostics, out.Sources = &r.Plans[0], r.Diagnostics, r.Sources
+	out.Plan, out.Diagnostics = &r.Plans[0], r.Diagnostics
 	return out
 }

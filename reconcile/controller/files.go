@@ -20,7 +20,7 @@ func (a *Agent) fullPass() {
 	a.newPass(true)
 	catalog := a.catalog
 	a.nomad.wanted = true
-	if expires := a.setup.Expires; a.facts.LoadErr != "" || !expires.IsZero() && !a.now().Before(expires) {
+	if a.facts.LoadErr != "" { // also of what has expired: see expire
 		a.loadAgain.Store(true)
 	}
 	a.mu.Unlock()

@@ -135,7 +135,7 @@ func (a *Agent) lookedAt(it *item, looked reconcile.Looked) {
 		a.push(id)
 		return
 	}
-	a.diagnose(looked.Diagnostics, looked.Sources)
+	a.diagnose(looked.Diagnostics)
 	if looked.Open != nil && !a.queue.isBusy(key{id: id}) && !slices.ContainsFunc(a.open, func(r history.Run) bool { return r.ID == looked.Open.ID }) {
 		a.open = append(a.open, *looked.Open)
 	}
@@ -228,29 +228,16 @@ func (a *Agent) noteGone(k *known, p *reconcile.Plan) {
 
 // describe brings a job's status up to date.
 func (a *Agent) describe(k *known, looked reconcile.Looked) {
-	p, s := looked.Plan, &k.status
-	if s.Condition != p.Condition {
-		s.Since = a.now()
+	s := StatusOf(*looked.Plan, nil)
+	s.Looked, s.LastRun, s.Since, s.Running = a.now(), looked.Last, k.status.Since, k.status.Running
+	if s.Condition != k.status.Condition {
+		s.Since = s.Looked
 	}
-	s.File, s.Source, s.Condition, s.Reason = p.File, p.Source, p.Condition, p.Reason
-	s.Looked, s.Revision, s.LastRun = a.now(), p.Basis, looked.Last
-	s.Next, s.Version, s.Findings = nil, nil, 0
-	if p.Hold != nil {
-		s.Next = append(s.Next, p.Hold.Next)
-	}
-	s.Next = append(s.Next, p.Left...)
-	if p.Live != nil {
-		s.Version = new(p.Live.Version)
-	}
-	for _, f := range p.Findings {
-		if f.Exception == nil {
-			s.Findings++
-		}
-	}
+	k.status = s
 }
 
 // diagnose tells of mistakes in files and policies, each once while it is there.
-func (a *Agent) diagnose(diags hcl.Diagnostics, _ map[string]*hcl.File) {
+func (a *Agent) diagnose(diags hcl.Diagnostics) {
 	for _, d := range diags {
 		where := ""
 		if d.Subject != nil {
