@@ -22,7 +22,8 @@ func TestTokenIsReadAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address that no other test listens at: the port is free for a moment.
+	free, err := net.Listen("tcp", "127.0.0.77:0")
 	if err != nil {
 		t.Fatal(err)
 	}
